@@ -1,1 +1,5 @@
-//! Stub.
+//! Grenache's transports as pure protocols: bytes in, bytes and events out.
+//!
+//! Nothing here knows a socket, a clock, a thread or a source of randomness; whoever drives a protocol brings them.
+
+pub mod http;
