@@ -1,0 +1,87 @@
+//! Measures every speed claim against its named peers in one run, and writes down what came out.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use grenache_bench::sample::Times;
+
+mod echo;
+mod machine;
+mod report;
+
+use report::Report;
+
+/// Compares the engine with the echo servers of other runtimes, and the grape with Node's, in interleaved rounds. Builds
+/// nothing: run `cargo build --release -p grenache-bench -p grenache-grape --bins --examples` before.
+#[derive(Parser)]
+struct Arguments {
+    /// A smoke test of a few seconds: every part runs, the figures mean little.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds per part; each round measures every system once.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Parts to run, all by default.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// The folder the report goes to, as DATE.md and DATE.json.
+    #[arg(long, default_value = "bench/results")]
+    out: PathBuf,
+}
+
+/// A part of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// TCP echo, 64 bytes, 64 connections.
+    Echo,
+    /// UDP echo, 64 bytes.
+    Udp,
+}
+
+/// What the parts need to know of how they are run.
+struct Plan {
+    times: Times,
+    rounds: usize,
+    /// Where the binaries are: next to this one.
+    binaries: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when every target that was measured is met.
+fn run(arguments: &Arguments) -> io::Result<bool> {
+    let executable = std::env::current_exe()?;
+    let binaries = executable
+        .parent()
+        .ok_or_else(|| io::Error::other("this program lies nowhere"))?
+        .to_path_buf();
+    let millis = if arguments.quick { (20, 100) } else { (500, 1500) };
+    let times =
+        Times { warm_up: Duration::from_millis(millis.0), window: Duration::from_millis(millis.1) };
+    let plan = Plan { times, rounds: if arguments.quick { 1 } else { arguments.rounds }, binaries };
+    grenache_bench::server::pin_load()?;
+    let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    let mut report = Report::new(machine::describe());
+    if wanted(Part::Echo) {
+        echo::tcp(&plan, &mut report)?;
+    }
+    if wanted(Part::Udp) {
+        echo::udp(&plan, &mut report)?;
+    }
+    let written = report.write(&arguments.out)?;
+    println!("{}", report.markdown());
+    eprintln!("written to {}", written.display());
+    Ok(arguments.quick || report.passed())
+}

@@ -1,0 +1,226 @@
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::{Outcome, STALL};
+
+/// One POST request, and the body that its answer must have.
+#[derive(Clone, Debug)]
+pub struct Post {
+    request: Vec<u8>,
+    expected: Vec<u8>,
+}
+
+impl Post {
+    /// A keep-alive POST of `body` to `path`.
+    pub fn new(path: &str, body: &str, expected: &str) -> Self {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Self { request: request.into_bytes(), expected: expected.as_bytes().to_vec() }
+    }
+}
+
+/// An HTTP/1.1 client with keep-alive connections and a fixed number of requests in flight on each.
+pub struct Http {
+    poll: Poll,
+    events: Events,
+    connections: Vec<Connection>,
+    depth: usize,
+}
+
+struct Connection {
+    stream: TcpStream,
+    /// Which of the posts this connection repeats.
+    post: usize,
+    unsent: Vec<u8>,
+    received: Vec<u8>,
+    flying: usize,
+    /// The last answer that was checked in full, and where its date stands: answers that differ from it in the date
+    /// alone need no second look, which keeps the client cheaper than any server.
+    known: Vec<u8>,
+    date: std::ops::Range<usize>,
+}
+
+impl Http {
+    /// Opens `count` connections with `depth` requests in flight on each.
+    pub fn connect(addr: SocketAddr, count: usize, depth: usize) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let connections = (0..count)
+            .map(|index| {
+                let stream = std::net::TcpStream::connect(addr)?;
+                stream.set_nodelay(true)?;
+                stream.set_nonblocking(true)?;
+                let mut stream = TcpStream::from_std(stream);
+                poll.registry().register(
+                    &mut stream,
+                    Token(index),
+                    Interest::READABLE | Interest::WRITABLE,
+                )?;
+                Ok(Connection {
+                    stream,
+                    post: index,
+                    unsent: Vec::new(),
+                    received: Vec::with_capacity(64 * 1024),
+                    flying: 0,
+                    known: Vec::new(),
+                    date: 0..0,
+                })
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { poll, events: Events::with_capacity(count), connections, depth })
+    }
+
+    /// Sends `posts`, connection by connection in turn, for `window`, then takes the answers still out.
+    pub fn run(&mut self, posts: &[Post], window: Duration) -> io::Result<Outcome> {
+        let start = Instant::now();
+        let mut progress = start;
+        let mut outcome = Outcome::default();
+        for connection in &mut self.connections {
+            connection.post %= posts.len();
+            connection.known.clear();
+            connection.send(&posts[connection.post], self.depth)?;
+        }
+        let mut flying = self.connections.len() * self.depth;
+        while flying > 0 {
+            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            let now = Instant::now();
+            for event in &self.events {
+                let connection = &mut self.connections[event.token().0];
+                let post = &posts[connection.post];
+                connection.flush()?;
+                let answered = connection.receive(post)?;
+                if answered == 0 {
+                    continue;
+                }
+                progress = now;
+                outcome.requests += answered as u64;
+                if now - start < window {
+                    connection.send(post, answered)?;
+                } else {
+                    flying -= answered;
+                }
+            }
+            if now - progress > STALL {
+                return Err(io::Error::new(
+                    ErrorKind::TimedOut,
+                    format!("{flying} requests were never answered"),
+                ));
+            }
+        }
+        outcome.elapsed = start.elapsed();
+        Ok(outcome)
+    }
+}
+
+impl Connection {
+    fn send(&mut self, post: &Post, count: usize) -> io::Result<()> {
+        for _ in 0..count {
+            self.unsent.extend_from_slice(&post.request);
+        }
+        self.flying += count;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; how many whole answers that made.
+    fn receive(&mut self, post: &Post) -> io::Result<usize> {
+        let mut chunk = [0; 64 * 1024];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    self.received.extend_from_slice(&chunk[..count]);
+                    if count < chunk.len() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let (mut at, mut answered) = (0, 0);
+        while let Some(length) = self.answer(at, post)? {
+            at += length;
+            answered += 1;
+        }
+        self.received.drain(..at);
+        if answered > self.flying {
+            return Err(wrong("more answers than requests"));
+        }
+        self.flying -= answered;
+        Ok(answered)
+    }
+
+    /// The length of the answer that begins at `at`, None while it is incomplete.
+    fn answer(&mut self, at: usize, post: &Post) -> io::Result<Option<usize>> {
+        let bytes = &self.received[at..];
+        let (known, date) = (&self.known, &self.date);
+        if !known.is_empty()
+            && bytes.len() >= known.len()
+            && bytes[..date.start] == known[..date.start]
+            && bytes[date.end..known.len()] == known[date.end..]
+        {
+            return Ok(Some(known.len()));
+        }
+        let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let text =
+            std::str::from_utf8(&bytes[..head]).map_err(|_| wrong("a head that is no text"))?;
+        if !text.starts_with("HTTP/1.1 200 ") {
+            return Err(wrong(&format!("answer {:?}", String::from_utf8_lossy(bytes))));
+        }
+        let length =
+            field(text, "content-length").and_then(|range| text[range].parse::<usize>().ok());
+        let length = length.ok_or_else(|| wrong("an answer without a length"))?;
+        let whole = head + 4 + length;
+        if bytes.len() < whole {
+            return Ok(None);
+        }
+        if bytes[head + 4..whole] != post.expected {
+            let (got, expected) = (
+                String::from_utf8_lossy(&bytes[head + 4..whole]),
+                String::from_utf8_lossy(&post.expected),
+            );
+            return Err(wrong(&format!("body {got:?} instead of {expected:?}")));
+        }
+        self.date = field(text, "date").unwrap_or(0..0);
+        self.known = bytes[..whole].to_vec();
+        Ok(Some(whole))
+    }
+}
+
+/// Where the value of header `name` stands in `head`.
+fn field(head: &str, name: &str) -> Option<std::ops::Range<usize>> {
+    let mut at = 0;
+    for line in head.split("\r\n") {
+        if let Some((key, value)) = line.split_once(':')
+            && key.eq_ignore_ascii_case(name)
+        {
+            let value = value.trim();
+            let start = at + line.len() - value.len();
+            return Some(start..start + value.len());
+        }
+        at += line.len() + 2;
+    }
+    None
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}

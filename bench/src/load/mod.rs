@@ -1,0 +1,31 @@
+//! Loads for one client core. Each keeps a fixed number of requests in flight, checks every answer, and spins instead of
+//! sleeping, so that waking the client is never on the server's bill.
+
+use std::time::Duration;
+
+mod http;
+mod latency;
+mod tcp_echo;
+mod udp_echo;
+
+pub use http::{Http, Post};
+pub use latency::{Latencies, round_trips};
+pub use tcp_echo::TcpEcho;
+pub use udp_echo::UdpEcho;
+
+/// Bytes per echo request.
+pub const MESSAGE: usize = 64;
+
+/// A load that stands still for this long has failed: no server here takes a tenth of it for an answer.
+pub const STALL: Duration = Duration::from_secs(5);
+
+/// What one window of load did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// Requests sent and answered in full within the window.
+    pub requests: u64,
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+    /// Datagrams that had to be sent again (UDP only).
+    pub lost: u64,
+}

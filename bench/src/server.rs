@@ -1,0 +1,106 @@
+//! A server under test: its own process, pinned to one CPU, and what it has used so far.
+
+use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// The CPU that the system under test has for itself.
+pub const SERVER_CPU: usize = 0;
+
+/// The CPU of the load, and of what must answer the system under test.
+pub const LOAD_CPU: usize = 1;
+
+/// A running server; dropping it ends the process.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Kept open, so that what the server prints later has somewhere to go.
+    out: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts `program` on `cpus`, a list as taskset(1) takes it. Taskset becomes the program, so the process is the
+    /// server itself.
+    pub fn start<A: AsRef<OsStr>>(
+        cpus: &str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> io::Result<Self> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", cpus]).arg(program).args(arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let out = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
+        Ok(Self { child, out })
+    }
+
+    /// Waits for the line `listening <address>`.
+    pub fn listening(&mut self) -> io::Result<SocketAddr> {
+        let mut line = String::new();
+        self.out.read_line(&mut line)?;
+        let addr = line.trim().strip_prefix("listening ").and_then(|addr| addr.parse().ok());
+        addr.ok_or_else(|| {
+            io::Error::other(format!("the server said {line:?} instead of where it listens"))
+        })
+    }
+
+    /// True until the process has ended by itself.
+    pub fn alive(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// CPU time of all its threads so far, kernel work included, in nanosecond steps: the first field of
+    /// /proc/PID/task/*/schedstat (the kernel's documentation, scheduler/sched-stats).
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        Ok(self.threads()?.into_iter().map(|(_, time)| time).sum())
+    }
+
+    /// CPU time thread by thread, by thread id.
+    pub fn threads(&self) -> io::Result<Vec<(u32, Duration)>> {
+        let mut threads = Vec::new();
+        for entry in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let entry = entry?;
+            let text = std::fs::read_to_string(entry.path().join("schedstat"))?;
+            let time = text.split(' ').next().and_then(|field| field.parse().ok());
+            let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let (Some(id), Some(time)) = (id, time) else {
+                return Err(io::Error::other(format!("schedstat reads {text:?}")));
+            };
+            threads.push((id, Duration::from_nanos(time)));
+        }
+        threads.sort_unstable();
+        Ok(threads)
+    }
+
+    /// Resident memory, bytes (VmRSS of /proc/PID/status).
+    pub fn resident(&self) -> io::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other("no VmRSS in /proc/PID/status"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing of it is left after this.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Moves this process, and so every thread it starts from now on, to the CPU of the load.
+pub fn pin_load() -> io::Result<()> {
+    let id = std::process::id().to_string();
+    let status = Command::new("taskset")
+        .args(["-p", "-c", &LOAD_CPU.to_string(), &id])
+        .stdout(Stdio::null())
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("taskset refused to move the load to its CPU"))
+    }
+}
