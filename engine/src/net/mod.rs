@@ -1,0 +1,7 @@
+//! Sockets as tasks see them, and the table in which drivers report.
+
+pub(crate) mod bind;
+pub(crate) mod stream;
+pub(crate) mod table;
+pub(crate) mod tcp;
+pub(crate) mod udp;

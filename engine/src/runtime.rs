@@ -1,0 +1,354 @@
+//! A running engine: its threads, and how others stop them and talk to them.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use crate::config::{Config, DriverKind, Pinning};
+use crate::core::Core;
+use crate::driver::clock::Clock;
+use crate::driver::{self, Bound, Protocol};
+use crate::executor::{Executor, Parts};
+use crate::mesh::{self, Ends, Full, Outside};
+use crate::net::bind::{self, BindError};
+use crate::sys::EventFd;
+use crate::task::{self, JoinError};
+use crate::wake::Home;
+
+/// Why a runtime did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// `Config::cores` is zero.
+    NoCores,
+    /// An address is taken or not there.
+    Bind(BindError),
+    /// io_uring was asked for and the system refuses it.
+    Uring(io::Error),
+    /// The system refused anything else: a thread, a descriptor, the steering program.
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCores => f.write_str("a runtime needs at least one core"),
+            Self::Bind(error) => error.fmt(f),
+            Self::Uring(error) => write!(f, "io_uring is not available: {error}"),
+            Self::System { doing, source } => write!(f, "{doing} failed: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoCores => None,
+            Self::Bind(error) => Some(error),
+            Self::Uring(error) | Self::System { source: error, .. } => Some(error),
+        }
+    }
+}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}
+
+/// `main` of a core, or the engine below it, panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CorePanicked {
+    /// The first such core.
+    pub core: usize,
+}
+
+impl fmt::Display for CorePanicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "core {} panicked", self.core)
+    }
+}
+
+impl std::error::Error for CorePanicked {}
+
+/// Tells all cores of a runtime to stop. Clones do the same.
+#[derive(Clone)]
+pub struct Stopper {
+    homes: Arc<[Arc<Home>]>,
+}
+
+impl Stopper {
+    /// Resolves [`shutdown`](crate::shutdown) on every core.
+    pub fn stop(&self) {
+        self.homes.iter().for_each(|home| home.stop());
+    }
+}
+
+/// A running engine. Dropping it stops it and waits for its threads.
+pub struct Runtime<M> {
+    driver: DriverKind,
+    notice: Option<String>,
+    tcp: Vec<SocketAddr>,
+    udp: Vec<SocketAddr>,
+    outside: Vec<Arc<Outside<M>>>,
+    stopper: Stopper,
+    threads: Vec<JoinHandle<Result<(), JoinError>>>,
+}
+
+/// What one core's thread starts with.
+struct Seed<M> {
+    index: usize,
+    config: Arc<Config>,
+    driver: DriverKind,
+    clock: Clock,
+    bell: EventFd,
+    ends: Ends<M>,
+    tcp: Vec<Bound>,
+    udp: Vec<Bound>,
+    stopper: Stopper,
+}
+
+impl<M: Send + 'static> Runtime<M> {
+    /// Binds all sockets, starts the threads and calls `main` once on each.
+    ///
+    /// # Errors
+    /// See [`StartError`]; then nothing runs and nothing is bound.
+    pub fn start<F, Fut>(config: Config, main: F) -> Result<Self, StartError>
+    where
+        F: Fn(Core<M>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        if config.cores == 0 {
+            return Err(StartError::NoCores);
+        }
+        let (driver, notice) = driver::choose(config.driver).map_err(StartError::Uring)?;
+        let (tcp, mut tcp_sockets) = bind_all(Protocol::Tcp, &config.tcp, &config)?;
+        let (udp, mut udp_sockets) = bind_all(Protocol::Udp, &config.udp, &config)?;
+
+        let descriptor = |source| StartError::System { doing: "making a descriptor", source };
+        let clock = Clock::start();
+        let mut bells = Vec::new();
+        let mut homes = Vec::new();
+        for _ in 0..config.cores {
+            let bell = EventFd::new().map_err(descriptor)?;
+            homes.push(Home::new(Box::new(bell.try_clone().map_err(descriptor)?)));
+            bells.push(bell);
+        }
+        let ends = mesh::build(&homes, config.limits.mesh_ring, config.limits.mesh_outside);
+        let outside = ends.iter().map(Ends::outside).collect();
+        let stopper = Stopper { homes: homes.into() };
+
+        let config = Arc::new(config);
+        let main = Arc::new(main);
+        let (report, reports) = mpsc::channel();
+        let mut permits = Vec::new();
+        let mut threads = Vec::new();
+        for (index, (ends, bell)) in ends.into_iter().zip(bells).enumerate() {
+            let seed = Seed {
+                index,
+                config: config.clone(),
+                driver,
+                clock,
+                bell,
+                ends,
+                tcp: tcp_sockets.iter_mut().map(|group| group.remove(0)).collect(),
+                udp: udp_sockets.iter_mut().map(|group| group.remove(0)).collect(),
+                stopper: stopper.clone(),
+            };
+            let (permit, permitted) = mpsc::channel();
+            permits.push(permit);
+            let (main, report) = (main.clone(), report.clone());
+            let thread = thread::Builder::new().name(format!("{}-{index}", config.name));
+            let thread = thread.spawn(move || run_core(seed, &main, &report, &permitted));
+            threads.push(
+                thread
+                    .map_err(|source| StartError::System { doing: "starting a thread", source })?,
+            );
+        }
+        // All cores are ready or none runs: without its permit a core ends before its main.
+        drop(report);
+        for _ in 0..threads.len() {
+            reports
+                .recv()
+                .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+                .map_err(|source| StartError::System { doing: "starting a core", source })?;
+        }
+        for permit in permits {
+            // A core that does not take it has panicked; `join` tells.
+            let _ = permit.send(());
+        }
+        Ok(Self { driver, notice, tcp, udp, outside, stopper, threads })
+    }
+}
+
+impl<M> Runtime<M> {
+    /// Which driver runs.
+    pub fn driver(&self) -> DriverKind {
+        self.driver
+    }
+
+    /// One line that says why io_uring is not used, if it was wanted.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    /// The TCP addresses, in the order of the configuration, with real ports.
+    pub fn tcp_addrs(&self) -> &[SocketAddr] {
+        &self.tcp
+    }
+
+    /// The UDP addresses, in the order of the configuration, with real ports.
+    pub fn udp_addrs(&self) -> &[SocketAddr] {
+        &self.udp
+    }
+
+    /// Sends a message to a core from any thread; it comes from [`Sender::Outside`](crate::Sender).
+    ///
+    /// # Errors
+    /// [`Full`] if `Limits::mesh_outside` messages wait there already.
+    ///
+    /// # Panics
+    /// If there is no such core.
+    pub fn post(&self, core: usize, message: M) -> Result<(), Full<M>> {
+        self.outside[core].post(message)
+    }
+
+    /// Resolves [`shutdown`](crate::shutdown) on every core.
+    pub fn stop(&self) {
+        self.stopper.stop();
+    }
+
+    /// A handle that can stop the runtime from anywhere.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits until `main` of every core has returned and what was written has left.
+    ///
+    /// # Errors
+    /// A core panicked. The others were told to stop when it happened.
+    pub fn join(mut self) -> Result<(), CorePanicked> {
+        self.join_threads()
+    }
+
+    fn join_threads(&mut self) -> Result<(), CorePanicked> {
+        let mut first = Ok(());
+        for (core, thread) in self.threads.drain(..).enumerate() {
+            if !matches!(thread.join(), Ok(Ok(()))) {
+                first = first.and(Err(CorePanicked { core }));
+            }
+        }
+        first
+    }
+}
+
+impl<M> Drop for Runtime<M> {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.stopper.stop();
+            // Who wants to know calls `join`.
+            let _ = self.join_threads();
+        }
+    }
+}
+
+type Groups = (Vec<SocketAddr>, Vec<Vec<Bound>>);
+
+fn bind_all(
+    protocol: Protocol,
+    addresses: &[SocketAddr],
+    config: &Config,
+) -> Result<Groups, StartError> {
+    let mut groups = Vec::new();
+    for address in addresses {
+        let group = bind::bind_group(protocol, *address, config.cores, &config.limits)?;
+        if let (Protocol::Udp, Some(program), true) = (protocol, &config.steer, config.cores > 1) {
+            bind::steer(&group, program)
+                .map_err(|source| StartError::System { doing: "steering datagrams", source })?;
+        }
+        groups.push(group);
+    }
+    Ok((groups.iter().map(|group| group[0].address).collect(), groups))
+}
+
+fn run_core<M, F, Fut>(
+    seed: Seed<M>,
+    main: &Arc<F>,
+    report: &mpsc::Sender<io::Result<()>>,
+    permitted: &mpsc::Receiver<()>,
+) -> Result<(), JoinError>
+where
+    M: Send + 'static,
+    F: Fn(Core<M>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let stopper = seed.stopper.clone();
+    let stop_others = StopUnless { stopper, fine: std::cell::Cell::new(false) };
+    let (executor, core) = match open_core(seed) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = report.send(Err(error));
+            return Ok(());
+        }
+    };
+    let _ = report.send(Ok(()));
+    if permitted.recv().is_err() {
+        drop(core);
+        executor.shut_down();
+        return Ok(());
+    }
+    let main = main.clone();
+    let entered = executor.enter();
+    let main = task::spawn_on(&executor, async move { main(core).await });
+    while !main.is_finished() {
+        executor.turn(true);
+    }
+    let result = main.take_result().unwrap_or(Err(JoinError::Aborted));
+    drop(main);
+    drop(entered);
+    stop_others.fine.set(result.is_ok());
+    executor.shut_down();
+    result
+}
+
+fn open_core<M>(seed: Seed<M>) -> io::Result<(std::rc::Rc<Executor>, Core<M>)> {
+    let limits = &seed.config.limits;
+    if let Pinning::From(first) = seed.config.pinning
+        && let Err(error) = crate::sys::pin_thread(first + seed.index)
+    {
+        tracing::warn!("core {} is not pinned: {error}", seed.index);
+    }
+    let home = seed.stopper.homes[seed.index].clone();
+    let executor = Executor::new(Parts {
+        index: seed.index,
+        driver: driver::open(seed.driver, seed.bell, seed.clock, limits)?,
+        home,
+        inbound: seed.ends.links(),
+        limits: limits.clone(),
+        idle: seed.config.idle,
+    });
+    let core = Core::open(&executor, seed.config.cores, seed.ends, seed.tcp, seed.udp)?;
+    Ok((executor, core))
+}
+
+/// When a core dies, the others must not wait for it for ever.
+struct StopUnless {
+    stopper: Stopper,
+    fine: std::cell::Cell<bool>,
+}
+
+impl Drop for StopUnless {
+    fn drop(&mut self) {
+        if !self.fine.get() {
+            self.stopper.stop();
+        }
+    }
+}

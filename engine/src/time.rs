@@ -1,0 +1,150 @@
+//! Time as the driver tells it.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::executor::{self, Executor};
+use crate::wheel::TimerId;
+
+/// The time since an arbitrary origin that all cores share. It stands still during a turn.
+///
+/// # Panics
+/// Outside of a core.
+pub fn now() -> Duration {
+    executor::current().now()
+}
+
+/// The time since the Unix epoch, for what people read.
+///
+/// # Panics
+/// Outside of a core.
+pub fn wall_clock() -> Duration {
+    executor::current().wall_clock()
+}
+
+/// Waits for `duration`.
+///
+/// # Panics
+/// Outside of a core.
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(now().saturating_add(duration))
+}
+
+/// Waits until [`now`] is `deadline`; never wakes earlier.
+///
+/// # Panics
+/// Outside of a core.
+pub fn sleep_until(deadline: Duration) -> Sleep {
+    Sleep { executor: executor::current(), deadline, timer: None }
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+pub struct Sleep {
+    executor: Rc<Executor>,
+    deadline: Duration,
+    timer: Option<TimerId>,
+}
+
+impl Sleep {
+    /// When it ends.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Starts anew with another deadline.
+    pub fn reset(&mut self, deadline: Duration) {
+        self.cancel();
+        self.deadline = deadline;
+    }
+
+    fn cancel(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.executor.wheel().cancel(timer);
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.executor.now() >= self.deadline {
+            self.cancel();
+            return Poll::Ready(());
+        }
+        let mut wheel = self.executor.wheel();
+        let waker = context.waker();
+        let timer = match self.timer {
+            Some(timer) if wheel.update(timer, waker) => timer,
+            _ => wheel.insert(self.deadline, waker.clone()),
+        };
+        drop(wheel);
+        self.timer = Some(timer);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+/// The time was up before the future was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time is up")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+/// Waits for `future`, at most for `duration`; the future is dropped when the time is up.
+///
+/// # Panics
+/// Outside of a core.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut sleep = pin!(sleep(duration));
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| Err(Elapsed)),
+    })
+    .await
+}
+
+/// Lets all other runnable tasks run first.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Resolves once the runtime was told to stop.
+///
+/// # Panics
+/// Outside of a core.
+pub async fn shutdown() {
+    let executor = executor::current();
+    poll_fn(|context| {
+        if executor.home().is_stopped() {
+            return Poll::Ready(());
+        }
+        executor.stop_waiters().add(context.waker());
+        Poll::Pending
+    })
+    .await;
+}
