@@ -63,7 +63,7 @@ pub enum Phase {
     /// Nothing: no request is taken any more. Read on, until the client closes, some deadline passes or the phase is
     /// `Exhausted`, so that the last answer is not lost to a reset; every byte is thrown away.
     Closing,
-    /// Nothing, and `max_discard` bytes have been thrown away: close.
+    /// Nothing, and more than `max_discard` bytes have been thrown away since the receive buffer of the last event: close.
     Exhausted,
 }
 
@@ -121,7 +121,7 @@ impl Connection {
             Ok(None) => Ok(None),
             Ok(Some(step)) => Ok(self.event(step)),
             Err(error) => {
-                self.state = State::Finished { discarded: input.len() as u64 };
+                self.state = State::Finished { discarded: 0 };
                 *input = &[];
                 self.release();
                 Err(error)

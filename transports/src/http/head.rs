@@ -170,11 +170,10 @@ impl Parser {
         if len > config.max_target {
             return Err(Limit::Target.into());
         }
+        if len == 0 || rest[len] != b' ' {
+            return Err(Malformed::Target.into());
+        }
         let target = (start, start + len);
-        let form = match rest[len] {
-            b' ' => form(&bytes[method.0..method.1], &rest[..len])?,
-            _ => return Err(Malformed::Target.into()),
-        };
         let version = match &rest[len + 1..] {
             [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..]
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
@@ -187,6 +186,7 @@ impl Parser {
             }
             _ => return Err(Malformed::Version.into()),
         };
+        let form = form(&bytes[method.0..method.1], &rest[..len])?;
         self.at = target.1 + 1 + b"HTTP/1.1\r\n".len();
         self.line = Some(RequestLine { method, target, form, version, end: self.at });
         Ok(())
