@@ -1,0 +1,421 @@
+//! The client's side: our queries, their answers, and the commands that wait for them.
+
+use crate::contact::{COMPACT_PEER, Contact, contacts_from_compact, peer_from_compact};
+use crate::dht::Dht;
+use crate::event::{Event, Op};
+use crate::id::NodeId;
+use crate::items::Item;
+use crate::key::Key;
+use crate::krpc::{Ask, Fields, write_query};
+use crate::lookup::{Goal, Step, Traversal, Waiter};
+use crate::signature;
+use crate::table::Dropped;
+use crate::transaction::{Mismatch, Purpose, TRANSACTION_ID, Transaction};
+use bytes::Bytes;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+use rand::seq::index;
+
+impl Dht {
+    /// Looks for the peers of a key, together with others who do.
+    pub(crate) fn find_peers(&mut self, now: Duration, key: Key, waiter: Waiter) {
+        if let Some(&(number, running)) = self.newest.get(&key)
+            && let Some(traversal) = self.traversals.get_mut(&number)
+            // One that has heard answers may have missed what was stored since.
+            && (traversal.answered == 0 || running >= self.config.max_parallel_lookups)
+        {
+            traversal.waiters.push(waiter);
+            return;
+        }
+        let traversal = Traversal::new(&self.config, key, Goal::Peers, waiter);
+        self.traverse(now, traversal);
+    }
+
+    /// Starts a traversal from the closest contacts, or from the bootstrap nodes if there are none.
+    pub(crate) fn traverse(&mut self, now: Duration, mut traversal: Traversal) {
+        let number = self.number();
+        let key = traversal.key.as_bytes();
+        let mut found = core::mem::take(&mut self.found);
+        self.table.closest(key, self.config.k, false, &mut found);
+        found.iter().for_each(|&contact| traversal.add(contact));
+        if found.is_empty() {
+            traversal.add_seeds(self.bootstrap.addresses());
+        }
+        self.found = found;
+        if traversal.goal == Goal::Peers {
+            let newest = self.newest.entry(traversal.key.clone()).or_insert((number, 0));
+            *newest = (number, newest.1 + 1);
+        }
+        self.traversals.insert(number, traversal);
+        self.set_phase(now, number);
+        self.advance(now, number);
+    }
+
+    pub(crate) fn set_phase(&mut self, now: Duration, number: u64) {
+        let (traversals, stores) = (&self.traversals, &self.stores);
+        let alive = traversals.len() + stores.len();
+        self.phases.set(now + self.config.phase_timeout, number, alive, |_, number| {
+            traversals.contains_key(&number) || stores.contains_key(&number)
+        });
+    }
+
+    pub(crate) fn settle_phases(&mut self) {
+        let (traversals, stores) = (&self.traversals, &self.stores);
+        self.phases
+            .settle(|_, number| traversals.contains_key(&number) || stores.contains_key(&number));
+    }
+
+    /// Ends a traversal or store that takes too long.
+    pub(crate) fn end_phase(&mut self, now: Duration, number: u64) {
+        if let Some(traversal) = self.traversals.get_mut(&number) {
+            traversal.finish();
+            self.advance(now, number);
+        } else {
+            self.cut_store(now, number);
+        }
+    }
+
+    /// Lets a traversal ask what it can.
+    pub(crate) fn advance(&mut self, now: Duration, number: u64) {
+        while let Some(traversal) = self.traversals.get_mut(&number) {
+            match traversal.next() {
+                Step::Ask(..) if self.transactions.len() >= self.config.max_queries => {
+                    if !core::mem::replace(&mut traversal.in_line, true) {
+                        self.line.push_back(number);
+                    }
+                    return;
+                }
+                Step::Ask(addr, id) => {
+                    traversal.asked(addr, id);
+                    self.ask(now, addr, id, Purpose::Traverse(number), true);
+                }
+                Step::Wait => return,
+                Step::Done => {
+                    if let Some(traversal) = self.traversals.remove(&number) {
+                        self.settle_phases();
+                        self.finish(now, number, traversal);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives free queries to those who wait for them.
+    pub(crate) fn serve_line(&mut self, now: Duration) {
+        while self.transactions.len() < self.config.max_queries {
+            let Some(number) = self.line.pop_front() else { return };
+            if let Some(traversal) = self.traversals.get_mut(&number) {
+                traversal.in_line = false;
+                self.advance(now, number);
+            } else if let Some(store) = self.stores.get_mut(&number) {
+                store.in_line = false;
+                self.advance_store(now, number);
+            }
+        }
+    }
+
+    /// Sends a query and waits for its answer.
+    pub(crate) fn ask(
+        &mut self,
+        now: Duration,
+        to: SocketAddrV4,
+        id: Option<NodeId>,
+        purpose: Purpose,
+        may_resend: bool,
+    ) {
+        let rng = &mut self.rng;
+        let transaction = self.transactions.open(now, rng, to, id, purpose, may_resend);
+        self.write_ask(transaction, to, purpose);
+    }
+
+    pub(crate) fn send_query(&mut self, transaction: [u8; TRANSACTION_ID], open: &Transaction) {
+        self.write_ask(transaction, open.to, open.purpose);
+    }
+
+    fn write_ask(&mut self, transaction: [u8; TRANSACTION_ID], to: SocketAddrV4, purpose: Purpose) {
+        let ask = match purpose {
+            Purpose::Ping => Ask::Ping,
+            Purpose::Traverse(number) => match self.traversals.get(&number) {
+                Some(Traversal { goal, key, .. }) => match goal {
+                    Goal::Nodes => Ask::FindNode { target: key.as_bytes() },
+                    Goal::Peers => Ask::GetPeers { info_hash: key.as_bytes() },
+                    Goal::Value => Ask::Get { target: key.as_bytes() },
+                },
+                // It ended meanwhile; there is nothing to ask again.
+                None => return,
+            },
+            Purpose::Store(number, target) => match self.stores.get(&number) {
+                Some(store) => store.ask(target),
+                None => return,
+            },
+        };
+        if self.outbox.len() >= self.config.max_transmits {
+            self.stats.untransmitted += 1;
+            return;
+        }
+        self.stats.asked += 1;
+        let id = self.config.id;
+        self.outbox.push(to, |out| write_query(out, &transaction, &id, &ask));
+    }
+
+    /// The query that a datagram answers; those that answer none are counted.
+    fn close(&mut self, from: SocketAddrV4, transaction: &[u8]) -> Option<Transaction> {
+        match self.transactions.close(transaction, from) {
+            Ok(closed) => return Some(closed),
+            Err(Mismatch::Unexpected) => self.stats.unexpected += 1,
+            Err(Mismatch::WrongAddress) => self.stats.wrong_address += 1,
+        }
+        self.notice(Event::Warning);
+        None
+    }
+
+    pub(crate) fn take_response(
+        &mut self,
+        now: Duration,
+        from: SocketAddrV4,
+        transaction: &[u8],
+        fields: &Fields<'_>,
+    ) {
+        let Some(closed) = self.close(from, transaction) else { return };
+        let id = fields.node_id();
+        if let (Some(old), Some(new)) = (closed.id, id)
+            && old != new
+        {
+            // Another node has this address now.
+            self.stats.wrong_id += 1;
+            let dropped = self.table.remove(now, &old);
+            self.take_dropped(dropped);
+        }
+        let Some(id) = id.filter(|&id| id != self.config.id) else {
+            self.stats.bad_senders += 1;
+            if fields.node_id() == Some(self.config.id) {
+                self.bootstrap.is_self(from);
+            }
+            self.take_failure(now, &closed, None);
+            return;
+        };
+        self.take_note(now, Some(id), from, true);
+        let contact = Contact { id, addr: from };
+        match closed.purpose {
+            Purpose::Ping => self.take_pong(contact),
+            Purpose::Traverse(number) => self.take_step(now, number, contact, fields),
+            Purpose::Store(number, _) => self.take_stored(now, number, Ok(())),
+        }
+        self.serve_line(now);
+    }
+
+    pub(crate) fn take_error(
+        &mut self,
+        now: Duration,
+        from: SocketAddrV4,
+        transaction: &[u8],
+        code: i64,
+        text: &[u8],
+    ) {
+        let Some(closed) = self.close(from, transaction) else { return };
+        let refusal = u16::try_from(code).ok().filter(|code| (300..400).contains(code));
+        let refusal = refusal.map(|code| {
+            let text = &text[..text.len().min(256)];
+            (code, String::from_utf8_lossy(text).into_owned())
+        });
+        self.take_failure(now, &closed, refusal);
+    }
+
+    /// Nobody answered a query.
+    pub(crate) fn take_silence(&mut self, now: Duration, silent: &Transaction) {
+        if let Some(id) = &silent.id {
+            let dropped = self.table.failed(now, id, silent.to);
+            self.take_dropped(dropped);
+        }
+        self.take_failure(now, silent, None);
+    }
+
+    fn take_failure(
+        &mut self,
+        now: Duration,
+        failed: &Transaction,
+        refusal: Option<(u16, String)>,
+    ) {
+        match failed.purpose {
+            Purpose::Ping => self.end_eviction(failed.to),
+            Purpose::Traverse(number) => {
+                if let Some(traversal) = self.traversals.get_mut(&number) {
+                    traversal.failed(failed.to);
+                    self.advance(now, number);
+                }
+            }
+            Purpose::Store(number, _) => self.take_stored(now, number, Err(refusal)),
+        }
+        self.serve_line(now);
+    }
+
+    /// Takes note of a node that sent something.
+    pub(crate) fn take_note(
+        &mut self,
+        now: Duration,
+        id: Option<NodeId>,
+        addr: SocketAddrV4,
+        verified: bool,
+    ) {
+        let Some(id) = id.filter(|&id| id != self.config.id) else {
+            self.stats.bad_senders += 1;
+            return;
+        };
+        let contact = Contact { id, addr };
+        let observed = self.table.observe(now, contact, verified);
+        if let Some(replaced) = observed.replaced {
+            self.notice(Event::ContactGone(replaced));
+        }
+        if observed.new {
+            self.notice(Event::Node);
+            self.notice(Event::Contact(contact));
+        }
+        if let Some(stale) = observed.ping.filter(|_| self.evicting.is_none())
+            && self.transactions.len() < self.config.max_queries
+        {
+            self.evicting = Some(stale);
+            self.ask(now, stale.addr, Some(stale.id), Purpose::Ping, true);
+        }
+    }
+
+    pub(crate) fn take_dropped(&mut self, dropped: Dropped) {
+        if let Some(gone) = dropped.gone {
+            self.notice(Event::ContactGone(gone));
+        }
+        if let Some(contact) = dropped.promoted {
+            self.notice(Event::Node);
+            self.notice(Event::Contact(contact));
+        }
+    }
+
+    /// A node answered a query of a traversal.
+    fn take_step(&mut self, now: Duration, number: u64, contact: Contact, fields: &Fields<'_>) {
+        let Some(traversal) = self.traversals.get_mut(&number) else { return };
+        let token = fields.token.filter(|token| token.len() <= self.config.max_token);
+        traversal.answered(contact, token);
+        let nodes = contacts_from_compact(fields.nodes.unwrap_or_default());
+        for node in nodes.take(self.config.max_candidates) {
+            if node.id != self.config.id && !self.table.is_silent(now, node.addr) {
+                traversal.add(node);
+            }
+        }
+        match traversal.goal {
+            Goal::Nodes => {}
+            Goal::Peers => {
+                let room = self.config.max_gathered_peers.saturating_sub(traversal.peers.len());
+                traversal.peers.extend(fields.peers().take(room));
+            }
+            Goal::Value => {
+                let salt = traversal.waiters.first().and_then(|waiter| match waiter {
+                    Waiter::Get { salt, .. } => Some(salt),
+                    _ => None,
+                });
+                if let (Some(salt), Some(v)) = (salt, fields.v.filter(|&v| v != b"i0e")) {
+                    match valid_item(traversal.key.as_bytes(), contact.id, salt, v, fields) {
+                        Some(item) => {
+                            let newer =
+                                traversal.item.as_ref().is_none_or(|old| item.seq > old.seq);
+                            if item.k.is_none() {
+                                traversal.finish();
+                            }
+                            if newer {
+                                traversal.item = Some(item);
+                            }
+                        }
+                        None => self.stats.bad_signatures += 1,
+                    }
+                }
+            }
+        }
+        self.advance(now, number);
+    }
+
+    /// A traversal is at its end: everyone who waited for it goes on.
+    fn finish(&mut self, now: Duration, number: u64, mut traversal: Traversal) {
+        if traversal.goal == Goal::Peers
+            && let Some((newest, running)) = self.newest.get_mut(&traversal.key)
+        {
+            *running -= 1;
+            if *running == 0 {
+                self.newest.remove(&traversal.key);
+            } else if *newest == number {
+                // An older one goes on, but nobody may join it any more.
+                *newest = 0;
+            }
+        }
+        let waiters = core::mem::take(&mut traversal.waiters);
+        let stores = waiters.iter().any(|waiter| matches!(waiter, Waiter::Store(_)));
+        let mut targets = None;
+        if stores || self.token_cache.contains(&traversal.key) {
+            let found = traversal.targets();
+            self.token_cache.put(now, traversal.key.clone(), found.clone());
+            targets = Some(found);
+        }
+        if traversal.goal == Goal::Peers {
+            let max = self.config.max_lookup_peers;
+            let (rng, peers) = (&mut self.rng, &mut traversal.peers);
+            self.peers.get(now, traversal.key.as_bytes(), max, rng, peers);
+        }
+        for waiter in waiters {
+            match waiter {
+                Waiter::Lookup(op) => self.end_lookup(op, &mut traversal),
+                Waiter::Get { op, .. } => {
+                    let result = traversal.item.take();
+                    self.end(Event::Got { op, result });
+                }
+                Waiter::Store(job) => {
+                    let targets = targets.clone().unwrap_or_default();
+                    self.store(now, traversal.key.clone(), job, targets, false);
+                }
+                Waiter::Bootstrap => self.bootstrap_done(now),
+            }
+        }
+    }
+
+    fn end_lookup(&mut self, op: Op, traversal: &mut Traversal) {
+        let peers = &mut traversal.peers;
+        if peers.len() > 1 {
+            peers.sort_unstable();
+            peers.dedup();
+        }
+        let usable = |peer: [u8; COMPACT_PEER]| {
+            let peer = peer_from_compact(peer);
+            (peer.port() != 0).then_some(peer)
+        };
+        let max = self.config.max_lookup_peers;
+        let peers = if peers.len() <= max {
+            peers.iter().filter_map(|&peer| usable(peer)).collect()
+        } else {
+            let chosen = index::sample(&mut self.rng, peers.len(), max);
+            chosen.iter().filter_map(|at| usable(peers[at])).collect()
+        };
+        self.end(Event::LookupDone { op, peers, nodes: traversal.answered });
+    }
+}
+
+/// The item in an answer, if it is what `key` stands for.
+fn valid_item(key: &[u8], id: NodeId, salt: &Bytes, v: &[u8], fields: &Fields<'_>) -> Option<Item> {
+    let mut item = Item {
+        id,
+        own: false,
+        token: fields.token.map(Bytes::copy_from_slice),
+        v: Bytes::copy_from_slice(v),
+        k: None,
+        sig: None,
+        seq: fields.seq,
+        salt: (!salt.is_empty()).then(|| salt.clone()),
+    };
+    if fields.k.is_none() && fields.sig.is_none() {
+        return (signature::immutable_target(v) == *key).then_some(item);
+    }
+    let k: &[u8; 32] = fields.k?.try_into().ok()?;
+    let (sig, seq) = (fields.sig?, fields.seq.unwrap_or(0));
+    if signature::mutable_target(k, salt) != *key || !signature::verify(k, sig, seq, salt, v) {
+        return None;
+    }
+    item.k = Some(*k);
+    item.sig = Some(Bytes::copy_from_slice(sig));
+    item.seq = Some(seq);
+    Some(item)
+}
