@@ -55,7 +55,7 @@ pub use mesh::{Full, Mesh, Sender};
 pub use net::bind::BindError;
 pub use net::tcp::{TcpListener, TcpStream};
 pub use net::udp::{Datagram, UdpSocket};
-pub use runtime::{CorePanicked, Runtime, StartError, Stopper};
+pub use runtime::{CorePanicked, Poster, Runtime, StartError, Stopper};
 pub use stats::Stats;
 pub use task::{JoinError, JoinHandle, spawn_local};
 pub use time::{Elapsed, Sleep, now, shutdown, sleep, sleep_until, timeout, wall_clock, yield_now};

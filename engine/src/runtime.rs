@@ -92,13 +92,37 @@ impl Stopper {
     }
 }
 
+/// Sends messages to the cores of a runtime from any thread, also after it has ended.
+pub struct Poster<M> {
+    outside: Arc<[Arc<Outside<M>>]>,
+}
+
+impl<M> Clone for Poster<M> {
+    fn clone(&self) -> Self {
+        Self { outside: self.outside.clone() }
+    }
+}
+
+impl<M> Poster<M> {
+    /// Sends a message to a core; it comes from [`Sender::Outside`](crate::Sender).
+    ///
+    /// # Errors
+    /// [`Full`] if `Limits::mesh_outside` messages wait there already.
+    ///
+    /// # Panics
+    /// If there is no such core.
+    pub fn post(&self, core: usize, message: M) -> Result<(), Full<M>> {
+        self.outside[core].post(message)
+    }
+}
+
 /// A running engine. Dropping it stops it and waits for its threads.
 pub struct Runtime<M> {
     driver: DriverKind,
     notice: Option<String>,
     tcp: Vec<SocketAddr>,
     udp: Vec<SocketAddr>,
-    outside: Vec<Arc<Outside<M>>>,
+    poster: Poster<M>,
     stopper: Stopper,
     threads: Vec<JoinHandle<Result<(), JoinError>>>,
 }
@@ -143,7 +167,7 @@ impl<M: Send + 'static> Runtime<M> {
             bells.push(bell);
         }
         let ends = mesh::build(&homes, config.limits.mesh_ring, config.limits.mesh_outside);
-        let outside = ends.iter().map(Ends::outside).collect();
+        let poster = Poster { outside: ends.iter().map(Ends::outside).collect() };
         let stopper = Stopper { homes: homes.into() };
 
         let config = Arc::new(config);
@@ -185,7 +209,7 @@ impl<M: Send + 'static> Runtime<M> {
             // A core that does not take it has panicked; `join` tells.
             let _ = permit.send(());
         }
-        Ok(Self { driver, notice, tcp, udp, outside, stopper, threads })
+        Ok(Self { driver, notice, tcp, udp, poster, stopper, threads })
     }
 }
 
@@ -210,15 +234,17 @@ impl<M> Runtime<M> {
         &self.udp
     }
 
-    /// Sends a message to a core from any thread; it comes from [`Sender::Outside`](crate::Sender).
+    /// As [`Poster::post`].
     ///
     /// # Errors
-    /// [`Full`] if `Limits::mesh_outside` messages wait there already.
-    ///
-    /// # Panics
-    /// If there is no such core.
+    /// As [`Poster::post`].
     pub fn post(&self, core: usize, message: M) -> Result<(), Full<M>> {
-        self.outside[core].post(message)
+        self.poster.post(core, message)
+    }
+
+    /// A handle that posts from anywhere.
+    pub fn poster(&self) -> Poster<M> {
+        self.poster.clone()
     }
 
     /// Resolves [`shutdown`](crate::shutdown) on every core.
