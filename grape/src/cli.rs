@@ -1,6 +1,6 @@
 //! The command line: Node's options in every spelling, and ours.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
 
 use clap::Parser;
@@ -148,7 +148,7 @@ impl Cli {
         let host = self.bind.as_deref().filter(|host| !host.is_empty());
         let (api_bind, host, dht_bind) = match host {
             _ if lone => (defaults.api_bind, defaults.host, defaults.dht_bind),
-            None => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), None, Ipv4Addr::UNSPECIFIED),
+            None => (all_interfaces(), None, Ipv4Addr::UNSPECIFIED),
             Some(name) => {
                 let ip = resolve_host(name)?;
                 let v4 = match ip {
@@ -193,6 +193,15 @@ impl Cli {
                 ..Limits::default()
             },
         })
+    }
+}
+
+/// `::`, which takes IPv4 too, or `0.0.0.0` where there is no IPv6.
+fn all_interfaces() -> IpAddr {
+    let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match UdpSocket::bind((any, 0)) {
+        Ok(_) => any,
+        Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }
 }
 

@@ -92,7 +92,8 @@ fn new_socket(protocol: Protocol, address: SocketAddr, limits: &Limits) -> io::R
     // SOCK_CLOEXEC comes with `new`; drivers that need it make the socket non-blocking.
     let socket = Socket::new(domain, kind, None)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        // `::` takes IPv4 as well, whatever the system's default.
+        socket.set_only_v6(false)?;
     }
     match protocol {
         Protocol::Tcp => {
