@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use crate::buffer_ring::BufferRing;
+use crate::buffer_ring::Lease;
 
 /// Bytes received. They lie in a buffer of the driver, which is given back on drop.
 ///
@@ -18,14 +18,14 @@ pub struct RecvBuf {
 }
 
 enum Source {
-    Ring { ring: Rc<BufferRing>, buffer: u16 },
+    Ring(Lease),
     Heap { data: Vec<u8>, pool: Option<Rc<Pool>> },
 }
 
 impl RecvBuf {
-    /// Bytes in a buffer of a ring.
-    pub(crate) fn in_ring(ring: Rc<BufferRing>, buffer: u16, start: usize, end: usize) -> Self {
-        Self { source: Source::Ring { ring, buffer }, start, end }
+    /// Bytes in a buffer lent to the kernel.
+    pub(crate) fn leased(lease: Lease, start: usize, end: usize) -> Self {
+        Self { source: Source::Ring(lease), start, end }
     }
 
     /// The first `len` bytes of a buffer from `pool`.
@@ -50,7 +50,7 @@ impl Deref for RecvBuf {
 
     fn deref(&self) -> &[u8] {
         match &self.source {
-            Source::Ring { ring, buffer } => &ring.bytes(*buffer)[self.start..self.end],
+            Source::Ring(lease) => &lease[self.start..self.end],
             Source::Heap { data, .. } => &data[self.start..self.end],
         }
     }
@@ -70,10 +70,8 @@ impl fmt::Debug for RecvBuf {
 
 impl Drop for RecvBuf {
     fn drop(&mut self) {
-        match &mut self.source {
-            Source::Ring { ring, buffer } => ring.give_back(*buffer),
-            Source::Heap { data, pool: Some(pool) } => pool.give_back(std::mem::take(data)),
-            Source::Heap { pool: None, .. } => {}
+        if let Source::Heap { data, pool: Some(pool) } = &mut self.source {
+            pool.give_back(std::mem::take(data));
         }
     }
 }

@@ -45,6 +45,7 @@
 
 pub(crate) mod clock;
 mod epoll;
+mod uring;
 
 use std::io;
 use std::net::SocketAddr;
@@ -151,10 +152,19 @@ pub(crate) trait Driver {
     fn publish(&mut self, link: &Arc<Link>);
 }
 
-/// Which driver to run, and a notice if it is not the one that was wanted.
+/// Which driver to run, and one line that says why not io_uring if it was wanted.
 pub(crate) fn choose(choice: DriverChoice) -> io::Result<(DriverKind, Option<String>)> {
-    let _ = choice;
-    Ok((DriverKind::Epoll, None))
+    if choice == DriverChoice::Epoll {
+        return Ok((DriverKind::Epoll, None));
+    }
+    match uring::UringDriver::probe() {
+        Ok(()) => Ok((DriverKind::Uring, None)),
+        Err(error) if choice == DriverChoice::Uring => Err(error),
+        Err(error) => {
+            let notice = format!("io_uring is not available ({error}), running on epoll");
+            Ok((DriverKind::Epoll, Some(notice)))
+        }
+    }
 }
 
 /// Opens a real driver for the core of this thread.
@@ -164,10 +174,9 @@ pub(crate) fn open(
     clock: Clock,
     limits: &Limits,
 ) -> io::Result<Box<dyn Driver>> {
-    match kind {
-        DriverKind::Uring | DriverKind::Epoll => {
-            Ok(Box::new(epoll::EpollDriver::new(bell, clock, limits)?))
-        }
-        DriverKind::Simulated => Err(io::ErrorKind::Unsupported.into()),
-    }
+    Ok(match kind {
+        DriverKind::Uring => Box::new(uring::UringDriver::new(bell, clock, limits)?),
+        DriverKind::Epoll => Box::new(epoll::EpollDriver::new(bell, clock, limits)?),
+        DriverKind::Simulated => return Err(io::ErrorKind::Unsupported.into()),
+    })
 }
