@@ -16,8 +16,7 @@ pub struct Sample {
     pub rate: f64,
     /// Share of the window in which the server ran: near 1 it is the server that limits the rate.
     pub busy: f64,
-    /// Share of the two CPUs that went to other processes than the server and the load. Above some 5 % the machine was
-    /// not ours, and the figures are to be taken again.
+    /// Share of the two CPUs that went to other processes than the server and the load.
     pub foreign: f64,
     /// Requests answered.
     pub requests: u64,
@@ -30,7 +29,12 @@ pub struct Times {
     pub warm_up: Duration,
     /// Measured.
     pub window: Duration,
+    /// How often to measure again when the machine was busy with something else.
+    pub retries: usize,
 }
+
+/// From this share of the machine on, other work spoils a sample.
+pub const DISTURBED: f64 = 0.05;
 
 impl Sample {
     /// Warms `server` up, then measures it for a window.

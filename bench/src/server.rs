@@ -1,6 +1,5 @@
 //! A server under test: its own process, pinned to one CPU, and what it has used so far.
 
-use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,32 +17,34 @@ pub const LOAD_CPU: usize = 1;
 pub struct Server {
     child: Child,
     /// Kept open, so that what the server prints later has somewhere to go.
-    out: BufReader<ChildStdout>,
+    _out: Option<BufReader<ChildStdout>>,
 }
 
 impl Server {
-    /// Starts `program` on `cpus`, a list as taskset(1) takes it. Taskset becomes the program, so the process is the
-    /// server itself.
-    pub fn start<A: AsRef<OsStr>>(
-        cpus: &str,
-        program: &Path,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> io::Result<Self> {
-        let mut command = Command::new("taskset");
-        command.args(["-c", cpus]).arg(program).args(arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let out = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
-        Ok(Self { child, out })
+    /// Starts `program` on `cpus`, a list as taskset(1) takes it; what it prints is dropped. Taskset becomes the program,
+    /// so the process is the server itself.
+    pub fn start(cpus: &str, program: &Path, arguments: &[String]) -> io::Result<Self> {
+        let child = command(cpus, program, arguments).stdout(Stdio::null()).spawn()?;
+        Ok(Self { child, _out: None })
     }
 
-    /// Waits for the line `listening <address>`.
-    pub fn listening(&mut self) -> io::Result<SocketAddr> {
+    /// The same for a program that prints `listening <address>` first.
+    pub fn listening(
+        cpus: &str,
+        program: &Path,
+        arguments: &[String],
+    ) -> io::Result<(Self, SocketAddr)> {
+        let mut child = command(cpus, program, arguments).stdout(Stdio::piped()).spawn()?;
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
         let mut line = String::new();
-        self.out.read_line(&mut line)?;
+        let read = out.read_line(&mut line);
+        let server = Self { child, _out: Some(out) };
+        read?;
         let addr = line.trim().strip_prefix("listening ").and_then(|addr| addr.parse().ok());
-        addr.ok_or_else(|| {
-            io::Error::other(format!("the server said {line:?} instead of where it listens"))
-        })
+        let addr = addr.ok_or_else(|| {
+            io::Error::other(format!("it said {line:?} instead of where it listens"))
+        })?;
+        Ok((server, addr))
     }
 
     /// True until the process has ended by itself.
@@ -51,27 +52,14 @@ impl Server {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// CPU time of all its threads so far, kernel work included, in nanosecond steps: the first field of
-    /// /proc/PID/task/*/schedstat (the kernel's documentation, scheduler/sched-stats).
+    /// CPU time of all its threads so far; see [`cpu_time`].
     pub fn cpu_time(&self) -> io::Result<Duration> {
-        Ok(self.threads()?.into_iter().map(|(_, time)| time).sum())
+        cpu_time(self.child.id())
     }
 
     /// CPU time thread by thread, by thread id.
     pub fn threads(&self) -> io::Result<Vec<(u32, Duration)>> {
-        let mut threads = Vec::new();
-        for entry in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let entry = entry?;
-            let text = std::fs::read_to_string(entry.path().join("schedstat"))?;
-            let time = text.split(' ').next().and_then(|field| field.parse().ok());
-            let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let (Some(id), Some(time)) = (id, time) else {
-                return Err(io::Error::other(format!("schedstat reads {text:?}")));
-            };
-            threads.push((id, Duration::from_nanos(time)));
-        }
-        threads.sort_unstable();
-        Ok(threads)
+        threads(self.child.id())
     }
 
     /// Resident memory, bytes (VmRSS of /proc/PID/status).
@@ -91,6 +79,12 @@ impl Drop for Server {
     }
 }
 
+fn command(cpus: &str, program: &Path, arguments: &[String]) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", cpus]).arg(program).args(arguments).stdin(Stdio::null());
+    command
+}
+
 /// Moves this process, and so every thread it starts from now on, to the CPU of the load.
 pub fn pin_load() -> io::Result<()> {
     let id = std::process::id().to_string();
@@ -103,4 +97,26 @@ pub fn pin_load() -> io::Result<()> {
     } else {
         Err(io::Error::other("taskset refused to move the load to its CPU"))
     }
+}
+
+/// CPU time that all threads of process `pid` used so far, kernel work included, in nanosecond steps: the first field of
+/// /proc/PID/task/*/schedstat (the kernel's documentation, scheduler/sched-stats).
+pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+    Ok(threads(pid)?.into_iter().map(|(_, time)| time).sum())
+}
+
+fn threads(pid: u32) -> io::Result<Vec<(u32, Duration)>> {
+    let mut threads = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let entry = entry?;
+        let text = std::fs::read_to_string(entry.path().join("schedstat"))?;
+        let time = text.split(' ').next().and_then(|field| field.parse().ok());
+        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let (Some(id), Some(time)) = (id, time) else {
+            return Err(io::Error::other(format!("schedstat reads {text:?}")));
+        };
+        threads.push((id, Duration::from_nanos(time)));
+    }
+    threads.sort_unstable();
+    Ok(threads)
 }

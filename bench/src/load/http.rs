@@ -25,6 +25,21 @@ impl Post {
     }
 }
 
+/// One POST on a connection of its own; the answer's body.
+pub fn call(addr: SocketAddr, path: &str, body: &str) -> io::Result<String> {
+    let mut stream = std::net::TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(STALL))?;
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all((head + body).as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or_else(|| wrong(&answer))?;
+    Ok(body.to_owned())
+}
+
 /// An HTTP/1.1 client with keep-alive connections and a fixed number of requests in flight on each.
 pub struct Http {
     poll: Poll,

@@ -8,7 +8,7 @@ mod latency;
 mod tcp_echo;
 mod udp_echo;
 
-pub use http::{Http, Post};
+pub use http::{Http, Post, call};
 pub use latency::{Latencies, round_trips};
 pub use tcp_echo::TcpEcho;
 pub use udp_echo::UdpEcho;

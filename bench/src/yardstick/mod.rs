@@ -4,8 +4,12 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use grenache_engine::{DriverChoice, Idle};
 
 mod buffers;
+mod engine;
 mod epoll_tcp;
 mod epoll_udp;
 mod on_glommio;
@@ -29,8 +33,16 @@ pub enum Transport {
 /// The systems an echo can run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum System {
+    /// Our engine on io_uring.
+    Engine,
+    /// Our engine on epoll.
+    EngineEpoll,
+    /// Our engine on io_uring, spinning for up to a millisecond before it parks.
+    EngineSpin,
     /// A loop by hand over the io-uring crate: multishot operations and a ring of provided buffers.
     Uring,
+    /// The same, with the connections in the ring's own table of descriptors.
+    UringDirect,
     /// A loop by hand over edge-triggered epoll.
     Epoll,
     /// monoio with SINGLE_ISSUER and DEFER_TASKRUN.
@@ -43,9 +55,14 @@ pub enum System {
 
 /// Runs the echo of `system` on `addr` until the process is ended; returns only with the error that ended it.
 pub fn serve(system: System, transport: Transport, addr: SocketAddr) -> io::Result<()> {
+    let spin = Idle::Spin(Duration::from_millis(1));
     match (system, transport) {
-        (System::Uring, Transport::Tcp) => uring_tcp::serve(&listen(addr)?),
-        (System::Uring, Transport::Udp) => uring_udp::serve(&bind(addr)?),
+        (System::Engine, _) => engine::serve(transport, addr, DriverChoice::Uring, Idle::Park),
+        (System::EngineEpoll, _) => engine::serve(transport, addr, DriverChoice::Epoll, Idle::Park),
+        (System::EngineSpin, _) => engine::serve(transport, addr, DriverChoice::Uring, spin),
+        (System::Uring, Transport::Tcp) => uring_tcp::serve(&listen(addr)?, false),
+        (System::UringDirect, Transport::Tcp) => uring_tcp::serve(&listen(addr)?, true),
+        (System::Uring | System::UringDirect, Transport::Udp) => uring_udp::serve(&bind(addr)?),
         (System::Epoll, Transport::Tcp) => epoll_tcp::serve(&listen(addr)?),
         (System::Epoll, Transport::Udp) => epoll_udp::serve(&bind(addr)?),
         (System::Monoio, Transport::Tcp) => on_monoio::tcp(listen(addr)?),

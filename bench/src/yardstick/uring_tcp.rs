@@ -8,18 +8,24 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
 
 use io_uring::squeue::Entry;
-use io_uring::types::Fd;
+use io_uring::types::{Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode};
 
 use super::buffers::Buffers;
 
 const GROUP: u16 = 0;
-const BUFFERS: u16 = 1024;
+
+/// Few enough to stay in the cache: the kernel hands them out in turn, so all of them are touched again and again.
+const BUFFERS: u16 = 128;
+
+/// Size of the ring's own table of descriptors.
+const CONNECTIONS: u32 = 4096;
 
 // What a completion is about, in the top byte of its user data; the descriptor or buffer stands below.
 const ACCEPT: u64 = 0 << 56;
 const RECV: u64 = 1 << 56;
 const SEND: u64 = 2 << 56;
+const CLOSE: u64 = 3 << 56;
 const KIND: u64 = 0xff << 56;
 
 /// A received buffer that waits for its turn to be sent back.
@@ -38,6 +44,9 @@ struct Connection {
 struct Server {
     ring: IoUring,
     buffers: Buffers,
+    /// True when connections live in the ring's own table of descriptors, which saves the kernel the look-up in the
+    /// process's table. Such a connection has no descriptor that other system calls could use.
+    direct: bool,
     /// By descriptor.
     connections: Vec<Connection>,
 }
@@ -52,12 +61,27 @@ pub(super) fn ring() -> io::Result<IoUring> {
         .build(2048)
 }
 
-pub(super) fn serve(listener: &TcpListener) -> io::Result<()> {
+pub(super) fn serve(listener: &TcpListener, direct: bool) -> io::Result<()> {
+    // Inherited by the connections.
+    let (listener, on) = (listener.as_raw_fd(), 1);
+    let value: *const libc::c_int = &raw const on;
+    // SAFETY: a live descriptor and an option value of the size given.
+    unsafe {
+        libc::setsockopt(
+            listener,
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            value.cast(),
+            size_of_val(&on) as u32,
+        )
+    };
     let ring = ring()?;
+    if direct {
+        ring.submitter().register_files_sparse(CONNECTIONS)?;
+    }
     let buffers = Buffers::register(&ring, GROUP, BUFFERS, super::MESSAGE)?;
-    let mut server = Server { ring, buffers, connections: Vec::new() };
-    let listener = listener.as_raw_fd();
-    server.push(&opcode::AcceptMulti::new(Fd(listener)).build().user_data(ACCEPT))?;
+    let mut server = Server { ring, buffers, connections: Vec::new(), direct };
+    server.accept(listener)?;
     let mut done: Vec<cqueue::Entry> = Vec::new();
     loop {
         server.ring.submit_and_wait(1)?;
@@ -78,34 +102,29 @@ impl Server {
         Ok(())
     }
 
+    fn accept(&mut self, listener: RawFd) -> io::Result<()> {
+        let entry = opcode::AcceptMulti::new(Fd(listener)).allocate_file_index(self.direct).build();
+        self.push(&entry.user_data(ACCEPT))
+    }
+
     fn complete(&mut self, listener: RawFd, entry: &cqueue::Entry) -> io::Result<()> {
         let data = entry.user_data();
         let low = data & !KIND;
         match data & KIND {
             ACCEPT => {
                 if !cqueue::more(entry.flags()) {
-                    self.push(&opcode::AcceptMulti::new(Fd(listener)).build().user_data(ACCEPT))?;
+                    self.accept(listener)?;
                 }
                 if entry.result() >= 0 { self.open(entry.result()) } else { Ok(()) }
             }
             RECV => self.received(low as RawFd, entry),
             SEND => self.sent((low >> 16) as RawFd, low as u16, entry.result()),
+            CLOSE => Ok(()),
             other => unreachable!("no operation of kind {other:#x} was submitted"),
         }
     }
 
     fn open(&mut self, fd: RawFd) -> io::Result<()> {
-        let on: libc::c_int = 1;
-        // SAFETY: a live descriptor and an option value of the size given.
-        unsafe {
-            libc::setsockopt(
-                fd,
-                libc::IPPROTO_TCP,
-                libc::TCP_NODELAY,
-                (&raw const on).cast(),
-                size_of_val(&on) as u32,
-            )
-        };
         if self.connections.len() <= fd as usize {
             self.connections.resize_with(fd as usize + 1, Connection::default);
         }
@@ -114,7 +133,11 @@ impl Server {
     }
 
     fn arm(&mut self, fd: RawFd) -> io::Result<()> {
-        self.push(&opcode::RecvMulti::new(Fd(fd), GROUP).build().user_data(RECV | fd as u64))
+        let entry = match self.direct {
+            true => opcode::RecvMulti::new(Fixed(fd as u32), GROUP).build(),
+            false => opcode::RecvMulti::new(Fd(fd), GROUP).build(),
+        };
+        self.push(&entry.user_data(RECV | fd as u64))
     }
 
     fn received(&mut self, fd: RawFd, entry: &cqueue::Entry) -> io::Result<()> {
@@ -133,17 +156,19 @@ impl Server {
             return self.arm(fd);
         }
         self.connections[fd as usize].open = false;
-        self.close_when_quiet(fd);
-        Ok(())
+        self.close_when_quiet(fd)
     }
 
     fn send(&mut self, fd: RawFd) -> io::Result<()> {
         let piece = self.connections[fd as usize].queue.front().expect("something to send");
         let (buffer, len) = (piece.buffer, piece.len);
+        let start = self.buffers.start(buffer);
         // MSG_WAITALL has the kernel finish a short send itself.
-        let entry = opcode::Send::new(Fd(fd), self.buffers.start(buffer), len)
-            .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
-            .build();
+        let flags = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+        let entry = match self.direct {
+            true => opcode::Send::new(Fixed(fd as u32), start, len).flags(flags).build(),
+            false => opcode::Send::new(Fd(fd), start, len).flags(flags).build(),
+        };
         self.push(&entry.user_data(SEND | (fd as u64) << 16 | u64::from(buffer)))
     }
 
@@ -161,15 +186,18 @@ impl Server {
             return self.send(fd);
         }
         connection.sending = false;
-        self.close_when_quiet(fd);
-        Ok(())
+        self.close_when_quiet(fd)
     }
 
-    fn close_when_quiet(&mut self, fd: RawFd) {
+    fn close_when_quiet(&mut self, fd: RawFd) -> io::Result<()> {
         let connection = &self.connections[fd as usize];
-        if !connection.open && !connection.sending {
-            // SAFETY: the descriptor came from accept, and neither a receive nor a send of it is in flight.
-            unsafe { libc::close(fd) };
+        if connection.open || connection.sending {
+            return Ok(());
         }
+        let entry = match self.direct {
+            true => opcode::Close::new(Fixed(fd as u32)).build(),
+            false => opcode::Close::new(Fd(fd)).build(),
+        };
+        self.push(&entry.user_data(CLOSE))
     }
 }

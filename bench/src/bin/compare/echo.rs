@@ -44,6 +44,12 @@ fn compare(
 ) -> io::Result<()> {
     let mut series = Series::default();
     let mut systems = System::value_variants().to_vec();
+    systems.retain(|&system| match system {
+        System::EngineSpin => false,
+        // One UDP socket is registered with the ring in any case.
+        System::UringDirect => transport == Transport::Tcp,
+        _ => true,
+    });
     for round in 0..plan.rounds {
         eprintln!("{title}: round {} of {}", round + 1, plan.rounds);
         systems.retain(|&system| {
@@ -59,10 +65,20 @@ fn compare(
         });
     }
     report.table(Table::of(title, &series));
+    let best = series.best(&["uring", "uring-direct", "epoll", "monoio"]);
+    for (reference, limit) in
+        best.map(|name| (name, 1.05)).into_iter().chain([("glommio", 1.0), ("tokio", 1.0)])
+    {
+        if !series.of(reference).is_empty() {
+            let claim = format!("{title}: server CPU, engine to {reference}");
+            report.at_most(claim, series.ratio("engine", reference, |s| s.cpu), limit);
+        }
+    }
     Ok(())
 }
 
-fn name(system: System) -> String {
+/// The name of `system` on the command line and in the report.
+pub(crate) fn name(system: System) -> String {
     system.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
@@ -74,11 +90,8 @@ fn measure(
 ) -> io::Result<Sample> {
     let transport = if transport == Transport::Tcp { "tcp" } else { "udp" };
     let program = plan.binaries.join("yardstick");
-    let mut server = Server::start(
-        &SERVER_CPU.to_string(),
-        &program,
-        [&name(system), transport, "127.0.0.1:0"],
-    )?;
-    let mut load = connect(server.listening()?)?;
+    let arguments = [name(system), transport.to_owned(), "127.0.0.1:0".to_owned()];
+    let (server, addr) = Server::listening(&SERVER_CPU.to_string(), &program, &arguments)?;
+    let mut load = connect(addr)?;
     Sample::take(&server, &[], plan.times, &mut load)
 }

@@ -9,8 +9,11 @@ use clap::{Parser, ValueEnum};
 use grenache_bench::sample::Times;
 
 mod echo;
+mod http;
+mod latency;
 mod machine;
 mod report;
+mod ring;
 
 use report::Report;
 
@@ -22,11 +25,17 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
     /// Rounds per part; each round measures every system once.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 15)]
     rounds: usize,
     /// Parts to run, all by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
+    /// Our grape; by default the one built next to this program.
+    #[arg(long)]
+    grape: Option<PathBuf>,
+    /// Where grenache-grape of npm is installed.
+    #[arg(long, default_value = "grape/tests/node/node_modules")]
+    node_modules: PathBuf,
     /// The folder the report goes to, as DATE.md and DATE.json.
     #[arg(long, default_value = "bench/results")]
     out: PathBuf,
@@ -39,14 +48,21 @@ enum Part {
     Echo,
     /// UDP echo, 64 bytes.
     Udp,
+    /// TCP echo, one message at a time, parked and spinning.
+    Latency,
+    /// The grape's API against Node's and against an HTTP echo.
+    Http,
 }
 
 /// What the parts need to know of how they are run.
 struct Plan {
     times: Times,
     rounds: usize,
+    quick: bool,
     /// Where the binaries are: next to this one.
     binaries: PathBuf,
+    grape: PathBuf,
+    node_modules: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -67,10 +83,22 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         .parent()
         .ok_or_else(|| io::Error::other("this program lies nowhere"))?
         .to_path_buf();
-    let millis = if arguments.quick { (20, 100) } else { (500, 1500) };
-    let times =
-        Times { warm_up: Duration::from_millis(millis.0), window: Duration::from_millis(millis.1) };
-    let plan = Plan { times, rounds: if arguments.quick { 1 } else { arguments.rounds }, binaries };
+    // Many short rounds rather than a few long ones: on a shared machine speed drifts within seconds, and only samples
+    // taken close together can be compared.
+    let (warm_up, window, retries) = if arguments.quick { (20, 60, 0) } else { (100, 400, 5) };
+    let times = Times {
+        warm_up: Duration::from_millis(warm_up),
+        window: Duration::from_millis(window),
+        retries,
+    };
+    let plan = Plan {
+        times,
+        rounds: if arguments.quick { 1 } else { arguments.rounds },
+        quick: arguments.quick,
+        grape: arguments.grape.clone().unwrap_or_else(|| binaries.join("grape")),
+        node_modules: arguments.node_modules.clone(),
+        binaries,
+    };
     grenache_bench::server::pin_load()?;
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     let mut report = Report::new(machine::describe());
@@ -79,6 +107,12 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     }
     if wanted(Part::Udp) {
         echo::udp(&plan, &mut report)?;
+    }
+    if wanted(Part::Latency) {
+        latency::run(&plan, &mut report)?;
+    }
+    if wanted(Part::Http) {
+        http::run(&plan, &mut report)?;
     }
     let written = report.write(&arguments.out)?;
     println!("{}", report.markdown());
