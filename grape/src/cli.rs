@@ -40,7 +40,7 @@ pub struct Cli {
     api_port: Option<u16>,
 
     /// Bootstrap nodes, separated by commas
-    #[arg(long = "bn", alias = "bootstrap", value_name = "HOST:PORT,..", value_delimiter = ',')]
+    #[arg(long = "bn", alias = "bootstrap", value_name = "HOST:PORT,..", value_delimiter = ',', num_args = 0..)]
     bootstrap: Option<Vec<String>>,
 
     /// Listening host of the HTTP API, also kept as the host of peers announced here
@@ -75,7 +75,7 @@ pub struct Cli {
     )]
     dht_max_values: Option<u32>,
 
-    /// How long an announced peer is kept, in ms [default: 120000]
+    /// How long an announced peer is kept, in ms [default: 200000]
     #[arg(
         long = "dpa",
         alias = "dht_peer_maxAge",
@@ -214,4 +214,79 @@ fn resolve_host(name: &str) -> Result<IpAddr, String> {
         .or(found.first())
         .copied()
         .ok_or_else(|| format!("-b: '{name}' has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(line: &str) -> Result<Config, String> {
+        let words = std::iter::once("grape").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map_err(|error| error.to_string())?.config()
+    }
+
+    #[test]
+    fn without_nodes_options_it_is_a_lone_grape_on_loopback() {
+        for line in ["", "--cores 2", "--verbose --idle spin:20"] {
+            let config = config(line).unwrap();
+            assert_eq!(config.dht_addr(), "127.0.0.1:20001".parse().unwrap());
+            assert_eq!(config.api_addr(), "127.0.0.1:30001".parse().unwrap());
+            assert!(config.bootstrap.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_spelling_means_the_same() {
+        let short = "--dp 1 --aph 2 --bn a:3,b:4 --dc 5 --dht_maxTables 6 --dht_maxValues 7 \
+                     --dpa 8 --cache_maxAge 9 --dnl 10 --check_maxPayloadSize 11 -b 127.0.0.1";
+        let long = "--dht_port=1 --api_port=2 --bootstrap=a:3,b:4 --dht_concurrency=5 \
+                    --dht_maxTables=6 --dht_maxValues=7 --dht_peer_maxAge=8 --cache_maxAge=9 \
+                    --dht_nodeLiveness=10 --check_maxPayloadSize=11 --bind=127.0.0.1";
+        let mixed = short.replace("-b 127.0.0.1", "--b=127.0.0.1");
+        let shortest = short.replace("-b 127.0.0.1", "-b=127.0.0.1");
+        let expected = format!("{:?}", config(short).unwrap());
+        for line in [long, &mixed, &shortest] {
+            assert_eq!(format!("{:?}", config(line).unwrap()), expected, "{line}");
+        }
+        let config = config(short).unwrap();
+        assert_eq!((config.dht_port, config.api_port), (1, 2));
+        assert_eq!(config.bootstrap, ["a:3", "b:4"]);
+        assert_eq!(config.dht_concurrency, 5);
+        assert_eq!((config.dht_max_tables, config.dht_max_values), (6, 7));
+        assert_eq!(config.peer_max_age, Duration::from_millis(8));
+        assert_eq!(config.node_liveness, Duration::from_millis(10));
+        assert_eq!(config.limits.max_payload, 11);
+        assert_eq!(config.host, Some(Ipv4Addr::LOCALHOST));
+    }
+
+    #[test]
+    fn with_nodes_options_and_no_host_every_interface_is_bound() {
+        let config = config("--dp 20001 --aph 30001 --bn").unwrap();
+        assert!(config.dht_addr().ip().is_unspecified());
+        assert!(config.api_addr().ip().is_unspecified());
+        assert_eq!(config.host, None);
+        assert!(config.bootstrap.is_empty());
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_option_counts() {
+        assert_eq!(config("--dp 1 --dp 2 --bn a:1").unwrap().dht_port, 2);
+    }
+
+    #[test]
+    fn what_cannot_be_is_one_clear_line() {
+        for (line, part) in [
+            ("--bn localhost", "--bn: 'localhost' is not host:port"),
+            ("--bn a:0", "--bn: 'a:0' is not host:port"),
+            ("--dp x", "'x'"),
+            ("--dp 70000", "70000"),
+            ("--cores 0", "0"),
+            ("--driver iocp", "iocp"),
+            ("--idle spin:soon", "'soon' is not a number of microseconds"),
+            ("-b no.such.invalid", "-b: 'no.such.invalid'"),
+        ] {
+            let error = config(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
 }

@@ -222,3 +222,6 @@ fn hex(bytes: &[u8]) -> String {
 fn no_property(data: &str, property: &str) -> Answer {
     Answer::text(500, format!("Cannot read properties of {data} (reading '{property}')"))
 }
+
+#[cfg(test)]
+mod tests;
