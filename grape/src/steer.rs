@@ -26,7 +26,7 @@ const KERNELS_CHOICE: u32 = u32::MAX;
 const TAIL: u32 = 13;
 
 /// The program; jump distances are counted in instructions that are skipped.
-pub fn answers_to_their_core() -> Vec<BpfInstruction> {
+pub(crate) fn answers_to_their_core() -> Vec<BpfInstruction> {
     let op = |code, jt, jf, k| BpfInstruction { code, jt, jf, k };
     vec![
         op(LENGTH, 0, 0, 0),
