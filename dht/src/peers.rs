@@ -50,6 +50,8 @@ pub(crate) struct Peers {
     peers: usize,
     key_bytes: usize,
     hand: usize,
+    /// How far the hand moves at a time, in this round.
+    steps: usize,
     next_turn: Option<Duration>,
 }
 
@@ -67,6 +69,7 @@ impl Peers {
             peers: 0,
             key_bytes: 0,
             hand: 0,
+            steps: steps(0),
             next_turn: None,
         }
     }
@@ -152,10 +155,12 @@ impl Peers {
         if self.next_turn.is_none_or(|at| now < at) {
             return;
         }
-        let steps = self.services.len().div_ceil(TURNS as usize / 4);
-        for _ in 0..steps {
+        // It goes faster when there are more services, but not slower before the round is over.
+        self.steps = self.steps.max(steps(self.services.len()));
+        for _ in 0..self.steps {
             if self.hand >= self.services.len() {
                 self.hand = 0;
+                self.steps = steps(self.services.len());
             }
             let Some((_, service)) = self.services.get_index_mut(self.hand) else { break };
             if service.first_end <= nanos(now) {
@@ -176,6 +181,11 @@ impl Peers {
         self.next_turn =
             (!self.services.is_empty()).then(|| now + pause.max(Duration::from_millis(1)));
     }
+}
+
+/// So many that a round takes a quarter of a peer's life.
+fn steps(services: usize) -> usize {
+    (services / (TURNS as usize / 4)).max(16)
 }
 
 fn nanos(at: Duration) -> u64 {

@@ -1,0 +1,344 @@
+//! What comes from outside is not trusted: it is answered within limits, or dropped and counted.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+use grenache_dht::krpc::{self, Body};
+use grenache_dht::{CommandError, Config, Dht, Event, NodeId};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const NOW: Duration = Duration::from_secs(1);
+
+fn config() -> Config {
+    Config::new(NodeId::new([0; 20]), 20001, [1; 32], [2; 32])
+}
+
+fn addr(n: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, n), 1000 + u16::from(n))
+}
+
+fn query(id: &[u8], method: &str, arguments: &[u8]) -> Vec<u8> {
+    let id = [format!("d1:ad2:id{}:", id.len()).as_bytes(), id].concat();
+    let end = format!("e1:q{}:{method}1:t2:aa1:y1:qe", method.len());
+    [&id, arguments, end.as_bytes()].concat()
+}
+
+fn sent(dht: &mut Dht) -> Vec<(SocketAddrV4, Vec<u8>)> {
+    core::iter::from_fn(|| dht.poll_transmit().map(|t| (t.to, t.payload.to_vec()))).collect()
+}
+
+fn events(dht: &mut Dht) -> Vec<Event> {
+    core::iter::from_fn(|| dht.poll_event()).collect()
+}
+
+/// A node that knows one other, and the transaction of its lookup of "x" there.
+fn asking() -> (Dht, Vec<u8>) {
+    let mut dht = Dht::new(config(), NOW);
+    dht.receive(NOW, addr(1), &query(&[1; 20], "ping", b""));
+    sent(&mut dht);
+    dht.lookup(NOW, "x").unwrap();
+    let asked = sent(&mut dht);
+    assert_eq!((asked.len(), asked[0].0), (1, addr(1)));
+    events(&mut dht);
+    let transaction = krpc::parse(&asked[0].1).unwrap().transaction.to_vec();
+    (dht, transaction)
+}
+
+fn response(id: &[u8], fields: &[u8], transaction: &[u8]) -> Vec<u8> {
+    let id = [format!("d1:rd2:id{}:", id.len()).as_bytes(), id].concat();
+    let length = format!("e1:t{}:", transaction.len());
+    [&id, fields, length.as_bytes(), transaction, b"1:y1:re"].concat()
+}
+
+const VALUES: &[u8] = b"6:valuesl6:\x0a\x01\x01\x01\x00\x07e";
+
+#[test]
+fn answers_count_only_from_the_one_who_was_asked_and_once() {
+    let (mut dht, transaction) = asking();
+    let good = response(&[1; 20], VALUES, &transaction);
+    // From elsewhere, or from another port.
+    dht.receive(NOW, addr(2), &good);
+    dht.receive(NOW, SocketAddrV4::new(*addr(1).ip(), 1), &good);
+    assert_eq!(dht.stats().wrong_address, 2);
+    // With guessed transactions.
+    for n in 0..=255u8 {
+        let mut guess = transaction.clone();
+        guess[1] ^= n.max(1);
+        dht.receive(NOW, addr(1), &response(&[1; 20], VALUES, &guess));
+        dht.receive(NOW, addr(1), &response(&[1; 20], VALUES, &[n, n]));
+    }
+    dht.receive(NOW, addr(1), &response(&[1; 20], VALUES, b""));
+    let other_core = [&[transaction[0] + 1], &transaction[1..]].concat();
+    dht.receive(NOW, addr(1), &response(&[1; 20], VALUES, &other_core));
+    assert_eq!(dht.stats().unexpected, 2 * 256 + 2);
+    assert!(events(&mut dht).iter().all(|event| *event == Event::Warning));
+    assert_eq!(dht.stats().contacts, 1, "liars are not remembered");
+    dht.receive(NOW, addr(1), &good);
+    let ends = events(&mut dht);
+    assert!(matches!(&ends[..], [Event::LookupDone { peers, nodes: 1, .. }] if peers.len() == 1));
+    dht.receive(NOW, addr(1), &good);
+    assert_eq!(events(&mut dht), [Event::Warning]);
+}
+
+#[test]
+fn transactions_cannot_be_foretold() {
+    let ids: Vec<Vec<u8>> = (0..3).map(|_| asking().1).collect();
+    assert_eq!(ids[0], ids[1], "the same seed, the same run");
+    let mut dht = Dht::new(config(), NOW);
+    dht.receive(NOW, addr(1), &query(&[1; 20], "ping", b""));
+    sent(&mut dht);
+    let mut numbers: Vec<u32> = (0..200)
+        .map(|n| {
+            dht.lookup(NOW, format!("{n}")).unwrap();
+            let asked = sent(&mut dht);
+            let t = krpc::parse(&asked[0].1).unwrap().transaction.to_vec();
+            assert_eq!(t[0], 0, "the core");
+            u32::from_be_bytes([0, t[1], t[2], t[3]])
+        })
+        .collect();
+    let rising = numbers.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    assert!((60..140).contains(&rising));
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 200);
+}
+
+#[test]
+fn an_answer_without_a_proper_id_is_no_answer() {
+    for id in [&[1; 19][..], &[1; 21], b"", &[0; 20]] {
+        let (mut dht, transaction) = asking();
+        dht.receive(NOW, addr(1), &response(id, VALUES, &transaction));
+        let mut ends = events(&mut dht);
+        ends.retain(|event| !matches!(event, Event::ContactGone(_)));
+        assert!(
+            matches!(&ends[..], [Event::LookupDone { peers, nodes: 0, .. }] if peers.is_empty())
+        );
+        assert_eq!(dht.stats().bad_senders, 1);
+    }
+}
+
+#[test]
+fn tokens_are_good_only_for_the_address_they_were_given_to() {
+    let mut dht = Dht::new(config(), NOW);
+    let token_for = |dht: &mut Dht, n| {
+        dht.receive(NOW, addr(n), &query(&[n; 20], "get_peers", b"9:info_hash1:x"));
+        let answer = sent(dht).remove(0).1;
+        match krpc::parse(&answer).unwrap().body {
+            Body::Response(fields) => fields.token.unwrap().to_vec(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let token = token_for(&mut dht, 1);
+    let announce = |dht: &mut Dht, now, n, token: &[u8]| {
+        let length = format!("9:info_hash1:x4:porti7e5:token{}:", token.len());
+        let arguments = [length.as_bytes(), token].concat();
+        dht.receive(now, addr(n), &query(&[n; 20], "announce_peer", &arguments));
+        let answer = sent(dht).remove(0).1;
+        matches!(krpc::parse(&answer).unwrap().body, Body::Response(_))
+    };
+    assert!(!announce(&mut dht, NOW, 2, &token));
+    assert!(!announce(&mut dht, NOW, 1, &token[1..]));
+    assert!(!announce(&mut dht, NOW, 1, &[]));
+    let mut rng = StdRng::seed_from_u64(1);
+    for _ in 0..1000 {
+        assert!(!announce(&mut dht, NOW, 1, &rng.random::<[u8; 20]>()));
+    }
+    assert_eq!(dht.stats().bad_tokens, 1003);
+    assert_eq!(dht.stats().peers, 0);
+    assert!(announce(&mut dht, Duration::from_secs(599), 1, &token));
+    assert!(!announce(&mut dht, Duration::from_secs(600), 1, &token));
+    assert_eq!(dht.stats().peers, 1);
+}
+
+#[test]
+fn a_flood_of_ids_neither_grows_the_table_nor_drives_out_those_who_answer() {
+    let mut dht = Dht::new(config(), NOW);
+    let mut rng = StdRng::seed_from_u64(2);
+    let honest: Vec<NodeId> = (0..20u8).map(|n| NodeId::new([0x80 + n; 20])).collect();
+    for (n, id) in honest.iter().enumerate() {
+        dht.receive(NOW, addr(n as u8), &query(id.as_bytes(), "ping", b""));
+    }
+    for n in 0..20_000u32 {
+        let from = SocketAddrV4::new(Ipv4Addr::from_bits(0x0b00_0000 + n), 1);
+        dht.receive(NOW, from, &query(&rng.random::<[u8; 20]>(), "ping", b""));
+        sent(&mut dht);
+    }
+    assert!(dht.stats().contacts <= 20 * 20, "{}", dht.stats().contacts);
+    assert!(honest.iter().all(|id| dht.contacts().any(|contact| contact.id == *id)));
+    // One address with many ids has one place.
+    let before = dht.stats().contacts;
+    for _ in 0..1000 {
+        dht.receive(NOW, addr(200), &query(&rng.random::<[u8; 20]>(), "ping", b""));
+    }
+    assert!(dht.stats().contacts <= before + 1);
+    // A query with a known id from elsewhere moves nothing: its address may be a lie.
+    dht.receive(NOW, addr(99), &query(honest[3].as_bytes(), "ping", b""));
+    assert!(dht.contacts().any(|contact| contact.id == honest[3] && contact.addr == addr(3)));
+}
+
+#[test]
+fn own_id_and_impossible_addresses_are_no_contacts() {
+    let mut dht = Dht::new(config(), NOW);
+    dht.receive(NOW, addr(1), &query(&[0; 20], "ping", b""));
+    dht.receive(NOW, SocketAddrV4::new(*addr(1).ip(), 0), &query(&[1; 20], "ping", b""));
+    dht.receive(NOW, SocketAddrV4::new(Ipv4Addr::BROADCAST, 1), &query(&[2; 20], "ping", b""));
+    assert_eq!(dht.stats().contacts, 0);
+    assert_eq!(sent(&mut dht).len(), 1, "those that cannot be reached are not answered");
+}
+
+#[test]
+fn a_grape_that_is_its_own_bootstrap_node_is_alone() {
+    let mut dht = Dht::new(Config { bootstrap: vec![addr(9)], ..config() }, NOW);
+    for _ in 0..4 {
+        // Everything comes back to the sender.
+        for (to, datagram) in sent(&mut dht) {
+            assert_eq!(to, addr(9));
+            dht.receive(NOW, addr(9), &datagram);
+        }
+    }
+    assert_eq!(dht.stats().contacts, 0);
+    assert_eq!(events(&mut dht), [Event::Ready]);
+    dht.announce(NOW, "x", 7, Ipv4Addr::LOCALHOST).unwrap();
+    assert!(sent(&mut dht).is_empty());
+}
+
+#[test]
+fn stores_are_bounded_and_keep_what_they_have() {
+    let limits = Config {
+        max_services: 3,
+        max_peers_per_service: 2,
+        max_key: 10,
+        max_key_bytes: 20,
+        ..config()
+    };
+    let mut dht = Dht::new(limits, NOW);
+    let mut announce = |key: &str, port| {
+        dht.announce(NOW, key.to_owned(), port, Ipv4Addr::LOCALHOST).map(|_| {
+            let ends = events(&mut dht);
+            ends.iter().any(|e| matches!(e, Event::Announced { result: Ok(1), .. }))
+        })
+    };
+    assert_eq!(announce("eleven byte", 1), Err(CommandError::KeyTooLong));
+    assert_eq!(announce("a", 1), Ok(true));
+    assert_eq!(announce("a", 2), Ok(true));
+    assert_eq!(announce("a", 3), Ok(false));
+    assert_eq!(announce("a", 2), Ok(true), "renewed");
+    assert_eq!(announce("ten bytes1", 1), Ok(true));
+    assert_eq!(announce("ten bytes2", 1), Ok(false), "20 bytes of keys");
+    assert_eq!(announce("b", 1), Ok(true));
+    assert_eq!(announce("c", 1), Ok(false), "3 services");
+    assert_eq!(dht.stats().over_limit, 3);
+    assert_eq!((dht.stats().services, dht.stats().peers), (3, 4));
+    // When their time is up there is room again.
+    let later = NOW + Duration::from_secs(120);
+    dht.announce(later, "a", 3, Ipv4Addr::LOCALHOST).unwrap();
+    assert!(matches!(events(&mut dht).last(), Some(Event::Announced { result: Ok(1), .. })));
+}
+
+#[test]
+fn many_peers_are_answered_with_a_random_few() {
+    let mut dht = Dht::new(config(), NOW);
+    for port in 1..=5000 {
+        dht.announce(NOW, "x", port, Ipv4Addr::LOCALHOST).unwrap();
+    }
+    events(&mut dht);
+    let mut counts = vec![0; 5001];
+    for _ in 0..300 {
+        dht.receive(NOW, addr(1), &query(&[1; 20], "get_peers", b"9:info_hash1:x"));
+        let answer = sent(&mut dht).remove(0).1;
+        assert!(answer.len() <= config().max_answer);
+        let Body::Response(fields) = krpc::parse(&answer).unwrap().body else { panic!() };
+        let ports: Vec<_> =
+            fields.peers().map(|p| usize::from(u16::from_be_bytes([p[4], p[5]]))).collect();
+        assert!(ports.len() > 100);
+        ports.iter().for_each(|&port| counts[port] += 1);
+    }
+    assert!(counts[1..].iter().filter(|&&count| count > 0).count() > 4900);
+    assert!(counts.iter().all(|&count| count < 40));
+}
+
+#[test]
+fn commands_and_queries_in_flight_are_bounded_and_wait_their_turn() {
+    let limits = Config { max_operations: 50, max_queries: 5, ..config() };
+    let mut dht = Dht::new(limits, NOW);
+    for n in 1..=10u8 {
+        dht.receive(NOW, addr(n), &query(&[n; 20], "ping", b""));
+    }
+    sent(&mut dht);
+    events(&mut dht);
+    for n in 0..50 {
+        dht.lookup(NOW, format!("{n}")).unwrap();
+    }
+    assert_eq!(dht.lookup(NOW, "one more"), Err(CommandError::Busy));
+    let (mut done, mut asked) = (0, 0);
+    loop {
+        assert!(dht.stats().queries <= 5);
+        let queries = sent(&mut dht);
+        if queries.is_empty() {
+            break;
+        }
+        for (to, datagram) in queries {
+            asked += 1;
+            let n = to.ip().octets()[3];
+            let t = krpc::parse(&datagram).unwrap().transaction.to_vec();
+            dht.receive(NOW, to, &response(&[n; 20], VALUES, &t));
+        }
+        done += events(&mut dht).len();
+    }
+    assert_eq!((done, asked), (50, 500));
+    assert!(dht.lookup(NOW, "one more").is_ok());
+}
+
+#[test]
+fn what_the_driver_does_not_take_is_dropped_and_counted() {
+    let limits = Config { max_transmits: 10, max_notices: 10, ..config() };
+    let mut dht = Dht::new(limits, NOW);
+    for _ in 0..100 {
+        dht.receive(NOW, addr(1), &query(&[1; 20], "ping", b""));
+        dht.receive(NOW, addr(1), b"nonsense");
+    }
+    assert_eq!((sent(&mut dht).len(), events(&mut dht).len()), (10, 10));
+    // Ready, Node and Contact are notices too.
+    assert_eq!((dht.stats().untransmitted, dht.stats().unnoticed), (90, 93));
+    assert_eq!(dht.stats().malformed, 100);
+}
+
+#[test]
+fn random_and_broken_datagrams_do_no_harm() {
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut dht = Dht::new(Config { shards: 3, ..config() }, NOW);
+    let templates = [
+        query(&[1; 20], "get_peers", b"9:info_hash13:rest:util:net"),
+        query(&[2; 20], "announce_peer", b"12:implied_porti1e9:info_hash1:x4:porti7e5:token2:zz"),
+        query(
+            &[3; 20],
+            "put",
+            b"1:k32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3:seqi1e5:token1:x1:vli1eee",
+        ),
+        response(&[4; 20], VALUES, b"\0abc"),
+        b"d1:eli203e4:texte1:t4:\0abc1:y1:ee".to_vec(),
+    ];
+    for round in 0..60_000 {
+        let mut datagram = templates[round % templates.len()].clone();
+        for _ in 0..rng.random_range(0..4) {
+            let at = rng.random_range(0..datagram.len());
+            match rng.random_range(0..4) {
+                0 => datagram[at] = rng.random(),
+                1 => datagram.truncate(at + 1),
+                2 => datagram.insert(at, rng.random()),
+                _ => {
+                    let copy = datagram[at..].to_vec();
+                    datagram.extend_from_slice(&copy);
+                }
+            }
+        }
+        dht.route(&datagram);
+        dht.receive(NOW, addr(rng.random()), &datagram);
+        assert!(sent(&mut dht).len() <= 2);
+        events(&mut dht);
+    }
+    let stats = dht.stats();
+    let dropped = stats.malformed + stats.ignored + stats.unexpected + stats.bad_senders;
+    assert!(stats.malformed > 1000 && stats.answered > 1000 && stats.unexpected > 1000);
+    assert!(stats.answered + dropped >= stats.received, "{stats:?}");
+}
