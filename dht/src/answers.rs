@@ -7,10 +7,11 @@
 use crate::bencode::Reader;
 use crate::contact::COMPACT_PEER;
 use crate::dht::Dht;
+use crate::encode::{Reply, write_error, write_response};
 use crate::event::Event;
 use crate::items::{Signed, Stored};
 use crate::key::Key;
-use crate::krpc::{Fields, Method, Reply, write_error, write_response};
+use crate::krpc::{Fields, Method};
 use crate::signature;
 use bytes::Bytes;
 use core::net::SocketAddrV4;

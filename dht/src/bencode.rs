@@ -165,9 +165,14 @@ impl<'a> Reader<'a> {
 
 /// Appends a byte string.
 pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    write_decimal(out, bytes.len() as u64);
-    out.push(b':');
+    write_length(out, bytes.len());
     out.extend_from_slice(bytes);
+}
+
+/// Appends the length of a byte string, whose bytes are to follow.
+pub(crate) fn write_length(out: &mut Vec<u8>, length: usize) {
+    write_decimal(out, length as u64);
+    out.push(b':');
 }
 
 /// Appends an integer.

@@ -2,31 +2,28 @@ use crate::bootstrap::Bootstrap;
 use crate::config::Config;
 use crate::contact::{COMPACT_PEER, Contact};
 use crate::deadlines::Deadlines;
-use crate::error::{CommandError, Error};
-use crate::event::{Event, Op};
+use crate::event::Event;
 use crate::id::NodeId;
-use crate::items::{Item, Items};
+use crate::items::Items;
 use crate::key::Key;
 use crate::krpc::{self, Body, Method};
-use crate::lookup::{Goal, Traversal, Waiter};
+use crate::lookup::Traversal;
 use crate::outbox::{Outbox, Transmit};
 use crate::peers::Peers;
 use crate::seeded::Seeded;
 use crate::signature;
 use crate::stats::Stats;
-use crate::store::{Get, Job, Put, Store};
+use crate::store::Store;
 use crate::table::Table;
 use crate::token::Tokens;
 use crate::token_cache::TokenCache;
 use crate::transaction::{TRANSACTION_ID, Transactions};
-use bytes::Bytes;
 use core::hash::BuildHasher;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
 use core::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 /// Which core of the grape a datagram belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +38,7 @@ pub enum Route {
 
 /// One core's part of a DHT node.
 ///
-/// Commands return an [`Op`] at once and end with exactly one [`Event`] that carries it, within
+/// Commands return an [`Op`](crate::Op) at once and end with exactly one [`Event`] that carries it, within
 /// a few times [`Config::phase_timeout`] whatever the network does. That event may be ready before
 /// the command returns. A command belongs on the core that owns its key; see [`Dht::owner`].
 pub struct Dht {
@@ -232,81 +229,6 @@ impl Dht {
         Some(event)
     }
 
-    /// Looks for the peers of a service: asks the network, and adds what is stored here. Nothing is
-    /// remembered from one lookup to the next; one in flight is joined if nobody has answered it yet.
-    pub fn lookup(&mut self, now: Duration, key: impl Into<Key>) -> Result<Op, CommandError> {
-        let key = self.check_key(key.into())?;
-        let op = self.begin()?;
-        self.find_peers(now, key, Waiter::Lookup(op));
-        Ok(op)
-    }
-
-    /// Announces a peer on `port` (0: this grape's own port) to the nodes closest to the key. If nobody
-    /// else is there to store it, it is stored here, as a peer at `local` or [`Config::host`].
-    pub fn announce(
-        &mut self,
-        now: Duration,
-        key: impl Into<Key>,
-        port: u16,
-        local: Ipv4Addr,
-    ) -> Result<Op, CommandError> {
-        let key = self.check_key(key.into())?;
-        let op = self.begin()?;
-        self.begin_job(now, key, Job::Announce { op, port, local });
-        Ok(op)
-    }
-
-    /// Stores an item on the nodes closest to its target. An immutable one is stored here too, a
-    /// mutable one once another node has taken it, or if nobody else is there.
-    ///
-    /// A mutable item with a wrong signature ends with [`Error::AllQueriesFailed`] like in Node, but at
-    /// once: nobody would store it.
-    pub fn put(&mut self, now: Duration, put: Put) -> Result<Op, CommandError> {
-        if put.v.len() > self.config.max_put {
-            return Err(CommandError::ValueTooLong);
-        }
-        let mut reader = crate::bencode::Reader::new(&put.v);
-        reader.skip().and_then(|()| reader.finish()).map_err(|_| CommandError::NotBencode)?;
-        if put.mutable.as_ref().is_some_and(|m| m.salt.len() > self.config.max_salt) {
-            return Err(CommandError::SaltTooLong);
-        }
-        let op = self.begin()?;
-        if put.is_valid() {
-            let key = Key::from(Bytes::copy_from_slice(&put.target()));
-            self.begin_job(now, key, Job::Put { op, put: Arc::new(put) });
-        } else {
-            self.stats.bad_signatures += 1;
-            self.end(Event::PutDone { op, result: Err(Error::AllQueriesFailed) });
-        }
-        Ok(op)
-    }
-
-    /// Looks for an item: here, then on the network. The first immutable one is the result; of mutable
-    /// ones, the one with the highest sequence number that any node has, this one included.
-    pub fn get(&mut self, now: Duration, get: Get) -> Result<Op, CommandError> {
-        let op = self.begin()?;
-        let own = self.items.get(&get.target).map(|stored| Item {
-            id: self.config.id,
-            own: true,
-            token: None,
-            v: stored.v.clone(),
-            k: stored.signed.as_ref().map(|signed| signed.k),
-            sig: stored.signed.as_ref().map(|signed| signed.sig.clone()),
-            seq: stored.signed.as_ref().map(|signed| signed.seq),
-            salt: None,
-        });
-        if own.as_ref().is_some_and(|item| item.k.is_none()) {
-            self.end(Event::Got { op, result: own });
-            return Ok(op);
-        }
-        let key = Key::from(Bytes::copy_from_slice(&get.target));
-        let waiter = Waiter::Get { op, salt: get.salt };
-        let mut traversal = Traversal::new(&self.config, key, Goal::Value, waiter);
-        traversal.item = own;
-        self.traverse(now, traversal);
-        Ok(op)
-    }
-
     /// Takes over a contact that another core of this grape found.
     pub fn learn(&mut self, now: Duration, contact: Contact) {
         self.table.learn(now, contact);
@@ -334,19 +256,6 @@ impl Dht {
     /// The contacts in the table, in no order.
     pub fn contacts(&self) -> impl Iterator<Item = Contact> + '_ {
         self.table.entries().map(|entry| entry.contact)
-    }
-
-    fn check_key(&self, key: Key) -> Result<Key, CommandError> {
-        let fits = key.as_bytes().len() <= self.config.max_key;
-        if fits { Ok(key) } else { Err(CommandError::KeyTooLong) }
-    }
-
-    fn begin(&mut self) -> Result<Op, CommandError> {
-        if self.operations >= self.config.max_operations {
-            return Err(CommandError::Busy);
-        }
-        self.operations += 1;
-        Ok(Op(self.number()))
     }
 
     /// A number that no command, traversal or store had before.

@@ -2,10 +2,10 @@
 
 use crate::answers::value_size;
 use crate::dht::Dht;
+use crate::encode::Ask;
 use crate::error::Error;
 use crate::event::Event;
 use crate::key::Key;
-use crate::krpc::Ask;
 use crate::lookup::{Goal, Traversal, Waiter};
 use crate::store::{Job, Store};
 use crate::token_cache::Target;
