@@ -67,11 +67,10 @@ fn immutable_on_a_mixed_ring() {
 fn mutable_both_ways(kinds: &[Kind]) {
     let ring = Grape::ring(kinds);
     for (from, writer) in ring.iter().enumerate() {
-        for (salt, seq) in [
-            (format!("salt {from}"), 1),
-            (format!("sälz {from}"), 7),
-            (String::new(), 10 + from as i64),
-        ] {
+        // Without salt there is one item for all, and Node's grape prefers its own copy, however old: so one writes it.
+        let unsalted = (from == 0).then(|| (String::new(), 0));
+        let salted = [(format!("salt {from}"), 1), (format!("sälz {from}"), 7)];
+        for (salt, seq) in salted.into_iter().chain(unsalted) {
             let v = format!("value {from}");
             let put = writer.call("put", &mutable(&v, &salt, seq));
             assert_eq!(
@@ -109,6 +108,7 @@ fn mutable_on_verifying_node() {
 #[test]
 fn mutable_on_a_mixed_ring() {
     mutable_both_ways(&[Kind::NodeVerifying, Kind::Rust(1), Kind::NodeVerifying, Kind::Rust(2)]);
+    mutable_both_ways(&[Kind::Rust(1), Kind::NodeVerifying, Kind::Rust(2)]);
 }
 
 #[test]

@@ -177,7 +177,7 @@ impl Drop for Process {
             eprintln!("---- {} said:", self.name);
             // The last lines tell the most, and some tests make a grape say very much.
             for (stream, line) in lines.all.iter().skip(lines.all.len().saturating_sub(60)) {
-                eprintln!("{stream:?} {line}");
+                eprintln!("{stream:?} {}", line.chars().take(300).collect::<String>());
             }
         }
     }
