@@ -146,20 +146,13 @@ impl Executor {
         self.flush();
     }
 
-    /// Turns until nothing is runnable, and leaves the core parked: whoever brings work from
-    /// outside rings its bell. For a stepped core; the core must have been entered.
-    pub(crate) fn run_until_idle(&self) {
+    /// One turn of a stepped core, which is left parked: whoever brings work from outside rings its
+    /// bell. Says whether another turn would find work already. The core must have been entered.
+    pub(crate) fn step(&self) -> bool {
         self.home.bell.awake();
-        loop {
-            self.turn(false);
-            if self.has_work() {
-                continue;
-            }
-            self.home.bell.parking();
-            if !self.has_work() {
-                return;
-            }
-        }
+        self.turn(false);
+        self.home.bell.parking();
+        self.has_work()
     }
 
     /// Whether a turn would find something to do without the driver.

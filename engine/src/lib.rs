@@ -38,6 +38,7 @@ mod ring;
 mod runtime;
 mod send_queue;
 pub mod signal;
+pub mod sim;
 mod stats;
 mod sys;
 mod task;

@@ -10,6 +10,9 @@ macro_rules! suite {
         mod epoll {
             $($(#[test] fn $test() { super::suite::$module::$test(super::suite::On::Epoll); })+)+
         }
+        mod simulated {
+            $($(#[test] fn $test() { super::suite::$module::$test(super::suite::On::Simulated); })+)+
+        }
     };
 }
 

@@ -22,7 +22,7 @@
 //!   with [`Sockets::datagram_done`]; what it leaves it takes later by itself, when it can. What is
 //!   received goes to [`Sockets::datagram`].
 //! - **Closing.** `close` ends everything for a key. When nothing more can be reported for it, the
-//!   driver says [`Sockets::closed`], at once or later.
+//!   driver says [`Sockets::closed`], at once or later, once.
 //! - **Waiting.** `poll` reports what is there. With [`Wait::Until`] and nothing to report it may wait
 //!   for something to report, for its core's bell ([`crate::wake::Notify`]), or for the deadline. With
 //!   [`Wait::No`] it returns at once and should not cost a system call when nothing happened.
@@ -36,7 +36,7 @@
 //! Stepping, for a driver that holds many cores on one thread: make a [`Home`](crate::wake::Home) per
 //! core with a `Notify` of its own, `mesh::build` the ends, `Executor::new`, and inside
 //! `executor.enter()`: `Core::open` with [`Bound`]s without sockets, `task::spawn_on` for main, and
-//! `run_until_idle` whenever the core's driver has something to report, its `Notify` was called, or
+//! `step` whenever the core's driver has something to report, its `Notify` was called, or
 //! `next_deadline` has come. `shut_down` ends a core whose main has returned (it waits in `poll` with
 //! [`Wait::Until`], so a stepped core is instead turned until `is_closing` is false after `abandon`); `abandon` kills it.
 //!

@@ -117,9 +117,8 @@ impl Machine {
     /// A port for a connection from here.
     pub(super) fn connect(&mut self) -> Option<u16> {
         let free = |port: &u16| {
-            let used = |other: &Port| {
-                other.protocol == Protocol::Tcp && other.address.port() == *port
-            };
+            let used =
+                |other: &Port| other.protocol == Protocol::Tcp && other.address.port() == *port;
             !self.ports.iter().any(used) && !self.connected.contains(port)
         };
         let port = self.next_free(free)?;
@@ -165,9 +164,8 @@ impl Machine {
 
     /// Who has an address; one who has it alone goes before one who has all of the host's.
     pub(super) fn find(&self, protocol: Protocol, to: SocketAddrV4) -> Option<&Port> {
-        let takers = || {
-            self.ports.iter().filter(move |port| port.protocol == protocol && port.takes(to))
-        };
+        let takers =
+            || self.ports.iter().filter(move |port| port.protocol == protocol && port.takes(to));
         takers().find(|port| !port.is_wild()).or_else(|| takers().next())
     }
 }

@@ -5,7 +5,7 @@
 //! seeded generator in that order, so a seed is a run.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
@@ -30,12 +30,12 @@ pub(super) type CoreId = u32;
 pub(super) const TURN: Duration = Duration::from_micros(1);
 /// How long a core may take to notice what has arrived.
 const NOTICE: Range<Duration> = Duration::ZERO..Duration::from_micros(10);
-/// How long a packet takes inside a host.
-const INSIDE: Range<Duration> = Duration::from_micros(5)..Duration::from_micros(30);
+/// How long a packet takes inside a host. Always the same, so that none overtakes another.
+const INSIDE: Duration = Duration::from_micros(10);
 
 /// What a core has opened.
 pub(super) enum Io {
-    Listener { backlog: std::collections::VecDeque<u64>, paused: bool },
+    Listener { address: SocketAddr, backlog: VecDeque<u64>, paused: bool },
     Stream(End),
     Datagrams(Inbox),
 }
@@ -57,9 +57,30 @@ pub(super) struct Site {
     not_before: Duration,
 }
 
+impl Site {
+    pub(super) fn new(node: u32, index: usize, ip: Ipv4Addr, limits: Limits) -> Self {
+        Self {
+            node,
+            index,
+            ip,
+            alive: true,
+            limits,
+            ios: Vec::new(),
+            touched: Vec::new(),
+            due: None,
+            not_before: Duration::ZERO,
+        }
+    }
+}
+
 /// Something on its way.
 pub(super) enum Event {
-    Datagram { sender: Ipv4Addr, from: SocketAddrV4, to: SocketAddrV4, data: Vec<u8> },
+    Datagram {
+        sender: Ipv4Addr,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        data: Vec<u8>,
+    },
     /// The first segment of this end's queue reaches the other end.
     Segment(End),
     /// This end learns what the other has read.
@@ -68,7 +89,11 @@ pub(super) enum Event {
     Probe(End),
     /// This end learns that the other is gone.
     Reset(End),
-    Mesh { link: Arc<Link>, written: usize, to: CoreId },
+    Mesh {
+        link: Arc<Link>,
+        written: usize,
+        to: CoreId,
+    },
 }
 
 struct Scheduled {
@@ -114,6 +139,7 @@ pub(super) struct Net {
     pub(super) sites: Vec<Site>,
     pub(super) machines: BTreeMap<Ipv4Addr, Machine>,
     pub(super) connections: BTreeMap<u64, Connection>,
+    pub(super) next_connection: u64,
     pub(super) partitions: Vec<(HashSet<Ipv4Addr>, HashSet<Ipv4Addr>)>,
     /// The first thing seen that must not be.
     pub(super) violation: Option<String>,
@@ -136,6 +162,7 @@ impl Net {
             sites: Vec::new(),
             machines: BTreeMap::new(),
             connections: BTreeMap::new(),
+            next_connection: 0,
             partitions: Vec::new(),
             violation: None,
             events: BinaryHeap::new(),
@@ -201,7 +228,7 @@ impl Net {
                 self.reset_arrives(end);
             }
             Event::Mesh { link, written, to } => {
-                self.note(6, &(self.now, to, written));
+                self.note(6, &(self.now, link.from, to, written));
                 if self.sites[to as usize].alive {
                     link.publish(written);
                 }
@@ -282,7 +309,10 @@ impl Net {
 
     /// How long a packet takes.
     pub(super) fn travel(&mut self, from: Ipv4Addr, to: Ipv4Addr) -> Duration {
-        let delay = if from == to { INSIDE } else { self.network.delay.clone() };
+        if from == to {
+            return INSIDE;
+        }
+        let delay = self.network.delay.clone();
         self.draw(&delay)
     }
 
@@ -360,9 +390,8 @@ impl Net {
         match closed {
             Some((_, Io::Stream(end))) => self.close_stream(end, reset),
             Some((_, io)) => {
-                self.machine(ip).release(|member, member_key| {
-                    member == core && member_key == Some(key)
-                });
+                self.machine(ip)
+                    .release(|member, member_key| member == core && member_key == Some(key));
                 if let Io::Listener { backlog, .. } = io {
                     for connection in backlog {
                         self.refuse(End { connection, side: 1 });

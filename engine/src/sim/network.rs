@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// How the network between hosts behaves. Inside a host nothing is lost and all is fast.
+/// How the network between hosts behaves. Inside a host nothing is lost or
+/// overtaken and all is fast.
 ///
 /// Times are of the virtual clock, chances are between 0 and 1.
 #[derive(Clone, Debug)]

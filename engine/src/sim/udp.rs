@@ -1,13 +1,15 @@
 //! Datagrams between hosts.
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::net::{CoreId, Event, Io, Net, seen_from, to_v4};
 use crate::driver::{Key, Protocol};
 
 /// The most a datagram can carry over IPv4.
 const LARGEST: usize = 65_507;
+/// What a datagram takes in a socket's buffer beside its bytes.
+const OVERHEAD: usize = 256;
 
 /// What has arrived at a socket and was not read by its core.
 pub(super) struct Inbox {
@@ -66,7 +68,7 @@ impl Net {
 
     pub(super) fn datagram_arrives(
         &mut self,
-        sender: std::net::Ipv4Addr,
+        sender: Ipv4Addr,
         from: SocketAddrV4,
         to: SocketAddrV4,
         data: Vec<u8>,
@@ -87,11 +89,12 @@ impl Net {
         let Some(Io::Datagrams(inbox)) = self.io(core, key) else {
             return self.violated(format!("datagram for socket {key:?} which core {core} has not"));
         };
-        if inbox.bytes + data.len() > room {
+        let size = data.len() + OVERHEAD;
+        if inbox.bytes + size > room {
             self.traffic.datagrams_overflowed += 1;
             return;
         }
-        inbox.bytes += data.len();
+        inbox.bytes += size;
         inbox.datagrams.push_back((from, data));
         self.traffic.datagrams_arrived += 1;
         self.touch(core, key);
@@ -105,7 +108,7 @@ impl Net {
     ) -> Option<(SocketAddr, Vec<u8>)> {
         let Some(Io::Datagrams(inbox)) = self.io(core, key) else { return None };
         let (from, data) = inbox.datagrams.pop_front()?;
-        inbox.bytes -= data.len();
+        inbox.bytes -= data.len() + OVERHEAD;
         Some((seen_from(inbox.address, from), data))
     }
 }
