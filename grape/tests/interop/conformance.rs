@@ -39,6 +39,9 @@ struct Request {
     body: Option<String>,
     hex: Option<String>,
     chunked: Option<Vec<String>>,
+    /// Asks the second grape of the ring, which has to ask the first.
+    #[serde(default)]
+    second: bool,
     /// The answer is an array in any order.
     #[serde(default)]
     sort: bool,
@@ -125,7 +128,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 }
 
 /// Masks the values of `id` and `token` where they are 40 hex digits.
-fn mask(text: &str) -> String {
+pub(crate) fn mask(text: &str) -> String {
     let mut text = text.to_string();
     for field in ["\"id\":\"", "\"token\":\""] {
         if let Some(at) = text.find(field) {
@@ -141,14 +144,14 @@ fn mask(text: &str) -> String {
     text
 }
 
-/// Sends all requests to grape 0 of a ring of two of a kind; those that Node dies of only to ours.
+/// Sends all requests to the first grape of a ring of two of a kind; those that Node dies of only to ours.
 fn answers(kind: Kind) -> Vec<Option<(u16, String)>> {
     let mut ring = Grape::ring(&[kind, kind]);
     let ours = matches!(kind, Kind::Rust(_));
     let mut answers = Vec::new();
     for request in requests() {
         let asked = ours || request.deadly.is_none();
-        answers.push(asked.then(|| request.ask(&ring[0])));
+        answers.push(asked.then(|| request.ask(&ring[usize::from(request.second)])));
         assert!(!ring[0].process.has_ended(), "{kind:?} died of {:?}", request.name);
     }
     for grape in &mut ring {

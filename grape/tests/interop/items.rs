@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::conformance::mask;
 use crate::grape::{Grape, Kind};
-use crate::placeholders::{hex, immutable_key, mutable_key, public_key, sign};
+use crate::placeholders::{expand, hex, immutable_key, mutable_key, public_key, sign};
 use crate::process::Process;
 
 fn mutable(v: &str, salt: &str, seq: i64) -> Value {
@@ -114,6 +115,33 @@ fn mutable_on_a_mixed_ring() {
 #[test]
 fn mutable_beside_node_without_verifier() {
     mutable_both_ways(&[Kind::Node, Kind::Rust(1), Kind::Rust(2)]);
+}
+
+/// A grape that has nothing itself shows what it reads from others as Node's does, byte for byte but for id and token.
+#[test]
+fn late_comers_show_items_alike() {
+    let ring = Grape::ring(&[Kind::Rust(1), Kind::NodeVerifying]);
+    let put = |data: Value| {
+        assert_eq!(ring[0].call("put", &data).json().as_str().map(str::len), Some(40))
+    };
+    for v in [json!("größe"), json!(7), json!([1, null, "b", [2]]), json!({"b": 1, "a": "x"})] {
+        put(json!({"v": v}));
+    }
+    put(mutable("plain", "", 3));
+    put(mutable("salted", "pepper", -4));
+    let late =
+        [Grape::start(Kind::NodeVerifying, &[&ring[0]]), Grape::start(Kind::Rust(2), &[&ring[0]])];
+    for bencoded in ["6:größe", "7:größe", "i7e", "li1e1:bli2eee", "d1:a1:x1:bi1ee"] {
+        let hash = expand(&format!("<<benhash {bencoded}>>"));
+        for data in [json!(hash), json!({"hash": hash, "salt": "pepper"})] {
+            let [node, ours] = late.each_ref().map(|grape| mask(&grape.call("get", &data).text()));
+            assert_eq!(ours, node, "{bencoded} by {data}");
+        }
+    }
+    for data in [address(""), address("pepper"), json!(hex(&mutable_key("pepper")))] {
+        let [node, ours] = late.each_ref().map(|grape| mask(&grape.call("get", &data).text()));
+        assert_eq!(ours, node, "{data}");
+    }
 }
 
 /// Old sequence numbers, wrong cas and wrong signatures are refused on the way from one grape to the other.

@@ -1,0 +1,205 @@
+//! What must hold in a simulated network, whatever happens to it:
+//!
+//! - every call is answered exactly once and in time, unless its grape lost its power meanwhile;
+//! - what was acknowledged is found until it expires, as long as fewer grapes have lost their power
+//!   since than had stored it, and the network is and was whole for a while;
+//! - nothing is found that has expired, or that nobody announced.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use crate::client::NoAnswer;
+
+/// After a cut the halves need so long to meet again.
+const RECOVERY: Duration = Duration::from_secs(15);
+
+/// A grape that has just started knows nobody yet.
+const WARM_UP: Duration = Duration::from_secs(10);
+
+pub struct Oracle {
+    seed: u64,
+    max_age: Duration,
+    /// A datagram may arrive, again, so long after it was sent.
+    longest_delay: Duration,
+    announcements: BTreeMap<(String, SocketAddrV4), Announcement>,
+    /// When grapes lost their power, and which.
+    kills: Vec<(Duration, usize)>,
+    starts: BTreeMap<usize, Duration>,
+    healthy_since: Option<Duration>,
+    open: usize,
+    counts: Counts,
+}
+
+struct Announcement {
+    /// Nobody has stored it before this.
+    began: Duration,
+    /// When it was acknowledged, and by how many grapes; `None` if it was not.
+    acknowledged: Option<(Duration, usize)>,
+    /// Nobody has stored it after this.
+    ended: Duration,
+}
+
+/// A call in progress.
+pub struct Call {
+    pub began: Duration,
+    grape: usize,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Counts {
+    pub answered: usize,
+    /// Calls whose grape lost its power.
+    pub broken: usize,
+    /// Times that a lookup had to find a peer, and did.
+    pub had_to_be_found: usize,
+    /// Times that a lookup must not find a peer any more, and did not.
+    pub had_to_be_gone: usize,
+}
+
+impl Oracle {
+    pub fn new(seed: u64, max_age: Duration, longest_delay: Duration) -> Oracle {
+        Oracle {
+            seed,
+            max_age,
+            longest_delay,
+            announcements: BTreeMap::new(),
+            kills: Vec::new(),
+            starts: BTreeMap::new(),
+            healthy_since: None,
+            open: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn healthy_since(&mut self, now: Duration) {
+        self.healthy_since = Some(now);
+    }
+
+    pub fn cut(&mut self) {
+        self.healthy_since = None;
+    }
+
+    pub fn killed(&mut self, grape: usize, now: Duration) {
+        self.kills.push((now, grape));
+    }
+
+    pub fn started(&mut self, grape: usize, now: Duration) {
+        self.starts.insert(grape, now);
+    }
+
+    pub fn begin(&mut self, grape: usize, now: Duration) -> Call {
+        self.open += 1;
+        Call { began: now, grape }
+    }
+
+    /// The answer of a call, if its grape lived to give one.
+    pub fn end(
+        &mut self,
+        call: Call,
+        answer: Result<String, NoAnswer>,
+        now: Duration,
+    ) -> Option<String> {
+        self.open -= 1;
+        match answer {
+            Ok(text) => {
+                self.counts.answered += 1;
+                Some(text)
+            }
+            Err(NoAnswer) => {
+                // It was without power at some time of the call.
+                let dead = self.kills.iter().any(|(at, grape)| {
+                    let back = self.starts.get(grape).filter(|back| *back > at).copied();
+                    *grape == call.grape && back.is_none_or(|back| back >= call.began)
+                });
+                let waited = now - call.began;
+                assert!(
+                    dead,
+                    "seed {}: no answer from grape {} after {waited:?} at {now:?}",
+                    self.seed, call.grape
+                );
+                self.counts.broken += 1;
+                None
+            }
+        }
+    }
+
+    pub fn announced(
+        &mut self,
+        service: &str,
+        peer: SocketAddrV4,
+        stored: Option<usize>,
+        (began, now): (Duration, Duration),
+    ) {
+        let acknowledged = stored.filter(|stored| *stored > 0).map(|stored| (now, stored));
+        // Of a grape that lost its power we learn late; what it sent before is stored by then.
+        let known = self.announcements.insert(
+            (service.to_string(), peer),
+            Announcement { began, acknowledged, ended: now + self.longest_delay },
+        );
+        assert!(
+            known.is_none_or(|known| known.ended < now),
+            "the test announces one peer twice at a time"
+        );
+    }
+
+    pub fn found(
+        &mut self,
+        service: &str,
+        peers: &[SocketAddrV4],
+        grape: usize,
+        began: Duration,
+        now: Duration,
+    ) {
+        let seed = self.seed;
+        for peer in peers {
+            let known = self.announcements.get(&(service.to_string(), *peer));
+            // One that nobody knows is being announced right now: its call has not ended.
+            if let Some(known) = known {
+                let gone = known.ended + self.max_age;
+                assert!(
+                    gone >= began,
+                    "seed {seed}: {service} at {peer} was found at {began:?}, expired at {gone:?}"
+                );
+            }
+        }
+        // A call of another client may be open for an unknown peer; more than those cannot be.
+        let unknown = peers
+            .iter()
+            .filter(|peer| !self.announcements.contains_key(&(service.to_string(), **peer)))
+            .count();
+        assert!(unknown <= self.open, "seed {seed}: {unknown} peers of {service} out of nowhere");
+        assert!(peers.len() <= 100, "seed {seed}: {} peers", peers.len());
+
+        let whole = self.healthy_since.is_some_and(|since| since + RECOVERY <= began);
+        let warm = self.starts.get(&grape).is_none_or(|start| *start + WARM_UP <= began);
+        let mut sure = 0;
+        for ((_, peer), known) in self
+            .announcements
+            .range((service.to_string(), SocketAddrV4::new(0.into(), 0))..)
+            .take_while(|((name, _), _)| name == service)
+        {
+            if known.ended + self.max_age < began {
+                assert!(!peers.contains(peer));
+                self.counts.had_to_be_gone += 1;
+            }
+            let Some((at, stored)) = known.acknowledged else { continue };
+            let surely_until = known.began + self.max_age;
+            let lost = self.kills.iter().filter(|(kill, _)| *kill >= known.began).count();
+            if at < began && now < surely_until && whole && warm && lost < stored {
+                assert!(
+                    peers.contains(peer) || peers.len() == 100,
+                    "seed {seed}: grape {grape} did not find {service} at {peer} at {began:?}..{now:?}: \
+                     acknowledged at {at:?} by {stored}, {lost} grapes lost since; found {peers:?}"
+                );
+                sure += 1;
+            }
+        }
+        self.counts.had_to_be_found += sure;
+    }
+
+    pub fn finish(&self) -> Counts {
+        assert_eq!(self.open, 0, "seed {}: calls without an answer", self.seed);
+        self.counts.clone()
+    }
+}
