@@ -194,7 +194,9 @@ impl World {
     ) -> Result<(), Full<M>> {
         let node = &self.nodes[node.0 as usize];
         let outside = node.outside.downcast_ref::<Vec<Arc<Outside<M>>>>();
-        let outside = outside.expect("the node has messages of another type");
+        let Some(outside) = outside else {
+            panic!("the node's messages are not {}", std::any::type_name::<M>());
+        };
         if node.is_over() { Err(Full(message)) } else { outside[core].post(message) }
     }
 
