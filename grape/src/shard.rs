@@ -165,7 +165,14 @@ impl Shard {
                 Event::Got { op, result } => self.finish(op, Reply::Found(result.map(Box::new))),
                 Event::Contact(contact) => self.gossip(|| Message::Met(Box::new(contact))),
                 Event::ContactGone(id) => self.gossip(|| Message::Lost(Box::new(id))),
-                Event::Announce { key } => self.debug.announce(key.as_bytes()),
+                Event::Announce { key } => {
+                    let owner = usize::from(dht.owner(key.as_bytes()));
+                    debug_assert_eq!(
+                        owner, self.index,
+                        "a key was stored on a core that does not own it"
+                    );
+                    self.debug.announce(key.as_bytes());
+                }
                 Event::Node => self.debug.event("node"),
                 Event::Warning => self.debug.event("warning"),
                 Event::Ready => self.debug.event("ready"),
