@@ -70,6 +70,47 @@ fn port_zero_is_resolved_once_for_all_cores() {
 }
 
 #[test]
+fn a_socket_for_all_addresses_takes_them_all() {
+    let mut world = World::new(10, calm());
+    let any = vec!["[::]:7".parse().expect("an address")];
+    let config = Config { cores: 2, tcp: any.clone(), udp: any, ..Config::default() };
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let log = heard.clone();
+    let main = move |core: Core<()>| {
+        let log = log.clone();
+        async move {
+            let datagrams = log.clone();
+            let socket = core.sockets[0].clone();
+            spawn_local(async move {
+                while let Ok(datagram) = socket.recv().await {
+                    datagrams.borrow_mut().push(datagram.from.ip().to_string());
+                    socket.send_to(b"pong", datagram.from);
+                }
+            });
+            while let Ok((stream, peer)) = core.listeners[0].accept().await {
+                assert_eq!(stream.peer_addr(), peer);
+                log.borrow_mut().push(peer.ip().to_string());
+            }
+        }
+    };
+    world.start(Host::new(ip(1)), config, main).expect("the node starts");
+    for (host, to) in [(1, "127.0.0.1:7"), (1, "10.0.0.1:7"), (2, "10.0.0.1:7")] {
+        let to = to.parse().expect("an address");
+        let node = run(&mut world, host, move || async move {
+            let socket = bind();
+            socket.send_to(b"ping", to);
+            assert_eq!(socket.recv().await.expect("an answer").from, to);
+            TcpStream::connect(to).await.expect("a connection");
+        });
+        world.run_for(SECOND);
+        assert!(!world.is_running(node));
+    }
+    let expected = ["::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:10.0.0.2"];
+    let expected: Vec<_> = expected.iter().flat_map(|from| [*from; 2]).collect();
+    assert_eq!(*heard.borrow(), expected);
+}
+
+#[test]
 fn messages_from_outside_reach_their_core_within_their_bound() {
     let mut world = World::new(3, calm());
     let received = Rc::new(RefCell::new(Vec::new()));
