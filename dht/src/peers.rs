@@ -40,7 +40,7 @@ pub(crate) struct Full;
 /// The peers announced to this core, by service.
 ///
 /// A peer is gone the moment its age is up: readers sweep a service before they read it. Memory is
-/// given back by a hand that goes round all services a few times in the life of a peer.
+/// given back by a hand that goes round all services twice in the life of a peer.
 pub(crate) struct Peers {
     max_age: Duration,
     max_services: usize,
@@ -55,8 +55,8 @@ pub(crate) struct Peers {
     next_turn: Option<Duration>,
 }
 
-/// Steps of the hand in the life of a peer; it passes every service four times in that.
-const TURNS: u32 = 1024;
+/// Turns of the hand in the life of a peer. It passes every service twice in that.
+const TURNS: u32 = 256;
 
 impl Peers {
     pub(crate) fn new(config: &Config, seed: Seeded) -> Self {
@@ -183,9 +183,9 @@ impl Peers {
     }
 }
 
-/// So many that a round takes a quarter of a peer's life.
+/// Services that the hand passes in a turn, so that a round takes half of a peer's life.
 fn steps(services: usize) -> usize {
-    (services / (TURNS as usize / 4)).max(16)
+    (services / (TURNS as usize / 2)).max(16)
 }
 
 fn nanos(at: Duration) -> u64 {

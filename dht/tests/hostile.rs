@@ -81,6 +81,40 @@ fn answers_count_only_from_the_one_who_was_asked_and_once() {
 }
 
 #[test]
+fn a_lookup_does_not_join_one_that_may_have_missed_news() {
+    let mut dht = Dht::new(config(), NOW);
+    for n in 1..=2 {
+        dht.receive(NOW, addr(n), &query(&[n; 20], "ping", b""));
+    }
+    sent(&mut dht);
+    let answer = |dht: &mut Dht, (to, asked): &(SocketAddrV4, Vec<u8>), fields| {
+        let t = krpc::parse(asked).unwrap().transaction.to_vec();
+        dht.receive(NOW, *to, &response(&[to.ip().octets()[3]; 20], fields, &t));
+    };
+    dht.lookup(NOW, "x").unwrap();
+    let first = sent(&mut dht);
+    assert_eq!(first.len(), 2);
+    answer(&mut dht, &first[0], b"");
+    // Now that node stores a peer. Who asks from now on must find it.
+    dht.lookup(NOW, "x").unwrap();
+    dht.lookup(NOW, "x").unwrap();
+    let second = sent(&mut dht);
+    assert_eq!(second.len(), 2, "one more traversal for the two of them");
+    answer(&mut dht, &second[0], VALUES);
+    answer(&mut dht, &second[1], b"");
+    answer(&mut dht, &first[1], b"");
+    let found: Vec<usize> = events(&mut dht)
+        .iter()
+        .filter_map(|event| match event {
+            Event::LookupDone { peers, .. } => Some(peers.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(found, [1, 1, 0]);
+    assert_eq!(dht.stats().traversals, 0);
+}
+
+#[test]
 fn transactions_cannot_be_foretold() {
     let ids: Vec<Vec<u8>> = (0..3).map(|_| asking().1).collect();
     assert_eq!(ids[0], ids[1], "the same seed, the same run");

@@ -87,7 +87,7 @@ fuzz_target!(|steps: Vec<Step<'_>>| {
     (config.max_operations, config.max_candidates, config.max_values) = (16, 12, 4);
     (config.max_tables, config.max_services, config.max_peers_per_service) = (4, 3, 3);
     (config.max_gathered_peers, config.max_transmits, config.max_notices) = (20, 64, 64);
-    config.peer_max_age = Duration::from_secs(10);
+    config.peer_max_age = Duration::from_secs(30);
     let limits = config.clone();
     let now = Duration::ZERO;
     let dht = Dht::new(config, now);

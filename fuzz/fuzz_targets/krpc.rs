@@ -1,5 +1,5 @@
 //! KRPC messages: whatever parses is within its limits, borrows from the datagram, and a node that gets
-//! it does not sends more than one answer.
+//! it does not send more than one answer.
 #![no_main]
 
 use core::net::{Ipv4Addr, SocketAddrV4};
