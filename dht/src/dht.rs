@@ -32,8 +32,6 @@ pub enum Route {
     Here,
     /// That one.
     Shard(u8),
-    /// None; it is no message. ([`Dht::receive`] would count it and warn.)
-    Drop,
 }
 
 /// One core's part of a DHT node.
@@ -126,12 +124,12 @@ impl Dht {
     }
 
     /// The core that a datagram belongs to: answers to the one that asked, queries about a key to its
-    /// owner, all others to any.
+    /// owner. All others are for any core, also what is no message: [`receive`](Self::receive) counts it.
     pub fn route(&self, datagram: &[u8]) -> Route {
         if self.config.shards <= 1 {
             return Route::Here;
         }
-        let Ok(message) = krpc::parse(datagram) else { return Route::Drop };
+        let Ok(message) = krpc::parse(datagram) else { return Route::Here };
         let shard = match &message.body {
             Body::Response(_) | Body::Error(..) => match message.transaction {
                 &[shard, ..] if message.transaction.len() == TRANSACTION_ID => shard,

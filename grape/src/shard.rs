@@ -243,7 +243,6 @@ impl Shard {
                     self.count_drop();
                 }
             }
-            Route::Drop => {}
         }
     }
 

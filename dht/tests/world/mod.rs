@@ -195,7 +195,6 @@ impl World {
                 assert_eq!(cores[other].route(&payload), Route::Here, "handed on twice");
                 other
             }
-            Route::Drop => return,
         };
         cores[core].receive(self.now, from, &payload);
         self.drain(to);
