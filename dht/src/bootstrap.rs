@@ -78,7 +78,9 @@ impl Dht {
             self.bootstrap.pause = self.bootstrap.retry_min;
         }
         if unknown.is_empty() && self.bootstrap.ready {
-            self.bootstrap.next = Some(now + self.bootstrap.retry_min);
+            // Look again soon whether one of them is gone.
+            let any = !self.bootstrap.addresses.is_empty();
+            self.bootstrap.next = any.then(|| now + self.bootstrap.retry_min);
             return;
         }
         self.bootstrap.running = true;
