@@ -85,6 +85,24 @@ fn bodies_that_are_not_json_or_not_objects() {
 }
 
 #[test]
+fn a_body_cut_anywhere_is_answered() {
+    let k = "11".repeat(32);
+    let put = format!(
+        r#"{{"rid":"r","data":{{"v":["a",1.5,{{"b":null}}],"k":"{k}","salt":"\ud800","seq":1}}}}"#
+    );
+    for (path, body) in [
+        ("/put", put.as_str()),
+        ("/announce", r#"{"data":["grüße\ud83d\ude00",1e3],"rid":"r"}"#),
+        ("/get", r#"{"data":{"hash":"00","salt":{"type":"Buffer","data":[1]}}}"#),
+    ] {
+        for cut in 0..body.len() {
+            let answer = read(path.as_bytes(), &body.as_bytes()[..cut], CONTEXT).unwrap_err();
+            assert_eq!(answer, Answer::text(500, "ERR_GRAPE_PAYLOAD_INVALID"), "{path} {cut}");
+        }
+    }
+}
+
+#[test]
 fn lookups() {
     for data in ["\"\"", "null", "0", "1", "true", "[]", "{}", "[\"a\"]"] {
         refused("/lookup", data, "\"ERR_GRAPE_LOOKUP\"");
