@@ -59,8 +59,10 @@ mod machine;
 mod net;
 mod network;
 mod node;
+mod site;
 mod steer;
 mod tcp;
+mod transit;
 mod udp;
 
 use std::cell::RefCell;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::net::{CoreId, Event, Io, Net, TURN};
+use super::net::{CoreId, Event, Net, TURN};
+use super::site::Io;
 use super::tcp::{Report, Sent};
 use super::udp::Inbox;
 use crate::buffer::RecvBuf;

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::driver::SimulatedDriver;
-use super::net::{CoreId, Net, Site};
+use super::net::{CoreId, Net};
+use super::site::Site;
 use super::steer::Program;
 use crate::config::Config;
 use crate::core::Core;

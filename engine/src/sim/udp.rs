@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use super::net::{CoreId, Event, Io, Net, seen_from, to_v4};
+use super::net::{CoreId, Event, Net, seen_from, to_v4};
+use super::site::Io;
 use crate::driver::{Key, Protocol};
 
 /// The most a datagram can carry over IPv4.
