@@ -1,13 +1,15 @@
-//! Loads for one client core. Each keeps a fixed number of requests in flight, checks every answer, and spins instead of
-//! sleeping, so that waking the client is never on the server's bill.
+//! Loads for one client core. Each keeps a fixed number of requests in flight, checks every answer, and the echo loads
+//! spin instead of sleeping, so that waking the client is never on the server's bill.
 
 use std::time::Duration;
 
+mod announcer;
 mod http;
 mod latency;
 mod tcp_echo;
 mod udp_echo;
 
+pub use announcer::Announcer;
 pub use http::{Http, Post, call};
 pub use latency::{Latencies, round_trips};
 pub use tcp_echo::TcpEcho;

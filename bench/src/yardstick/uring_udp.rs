@@ -13,7 +13,8 @@ use io_uring::{IoUring, cqueue, opcode};
 use super::buffers::Buffers;
 
 const GROUP: u16 = 0;
-const BUFFERS: u16 = 1024;
+/// As in TCP, few enough to stay in the cache.
+const BUFFERS: u16 = 128;
 const SOCKET: Fixed = Fixed(0);
 const RECV: u64 = u64::MAX;
 

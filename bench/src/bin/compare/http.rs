@@ -37,7 +37,7 @@ struct Load {
 pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     let mut systems = Vec::new();
     for (name, kind) in [("grape", Kind::Ours), ("Node's grape", Kind::Node)] {
-        match Ring::start(plan, kind) {
+        match Ring::start(plan, kind, 1) {
             Ok(Ring { tested, other, api, .. }) => {
                 systems.push(System { name, tested, other: Some(other), api, kind: Some(kind) });
             }

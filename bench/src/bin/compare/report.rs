@@ -83,11 +83,18 @@ pub(crate) struct Report {
     tables: Vec<Table>,
     targets: Vec<Target>,
     left_out: Vec<String>,
+    broken: bool,
 }
 
 impl Report {
     pub(crate) fn new(machine: Vec<(&'static str, String)>) -> Self {
-        Self { machine, tables: Vec::new(), targets: Vec::new(), left_out: Vec::new() }
+        Self {
+            machine,
+            tables: Vec::new(),
+            targets: Vec::new(),
+            left_out: Vec::new(),
+            broken: false,
+        }
     }
 
     pub(crate) fn table(&mut self, table: Table) {
@@ -118,8 +125,20 @@ impl Report {
         });
     }
 
+    /// Records that a part broke off; no peer's absence does that, only ours.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.broken = true;
+        self.leave_out(what);
+    }
+
+    /// True when no part broke off.
+    pub(crate) fn complete(&self) -> bool {
+        !self.broken
+    }
+
+    /// True when every target is met.
     pub(crate) fn passed(&self) -> bool {
-        self.targets.iter().all(|target| target.passed)
+        self.complete() && self.targets.iter().all(|target| target.passed)
     }
 
     pub(crate) fn markdown(&self) -> String {

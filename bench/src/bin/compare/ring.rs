@@ -30,10 +30,13 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Starts the grape under test on its CPU, the other one next to the load.
-    pub(crate) fn start(plan: &Plan, kind: Kind) -> io::Result<Self> {
+    /// Starts the grape under test, on one core and its own CPU or on several cores and as many CPUs, and the other one
+    /// next to the load.
+    pub(crate) fn start(plan: &Plan, kind: Kind, cores: usize) -> io::Result<Self> {
+        let cpus =
+            if cores == 1 { SERVER_CPU.to_string() } else { format!("{SERVER_CPU},{LOAD_CPU}") };
         let (ports, other_ports) = (Ports::free()?, Ports::free()?);
-        let tested = grape(plan, kind, &SERVER_CPU.to_string(), &ports, &[other_ports.dht], 1)?;
+        let tested = grape(plan, kind, &cpus, &ports, &[other_ports.dht], cores)?;
         let other = grape(plan, kind, &LOAD_CPU.to_string(), &other_ports, &[ports.dht], 1)?;
         let ring = Self { tested, other, api: local(ports.api), other_api: local(other_ports.api) };
         ring.wait()?;
@@ -120,10 +123,13 @@ pub(crate) fn grape(
     cores: usize,
 ) -> io::Result<Server> {
     let bootstrap: Vec<_> = bootstrap.iter().map(|port| local(*port).to_string()).collect();
+    // Node's command line insists on a bootstrap; one where nobody is makes a lone grape.
+    let bootstrap =
+        if bootstrap.is_empty() { "127.0.0.1:1".to_owned() } else { bootstrap.join(",") };
     let common = [
         ("--dp", ports.dht.to_string()),
         ("--aph", ports.api.to_string()),
-        ("--bn", bootstrap.join(",")),
+        ("--bn", bootstrap),
         ("-b", Ipv4Addr::LOCALHOST.to_string()),
     ];
     let mut arguments: Vec<String> =

@@ -1,0 +1,100 @@
+//! What a lookup costs when the service belongs to another core than the connection.
+//!
+//! The grape does not tell which core owns a service, but the CPU time of its threads does: for a service of the
+//! connection's own core the other core's thread has next to nothing to do.
+
+use std::io;
+use std::time::Duration;
+
+use grenache_bench::load::{Http, Post};
+use grenache_bench::sample::median;
+use grenache_bench::server::Server;
+use serde_json::json;
+
+use crate::Plan;
+use crate::report::{Report, Table};
+use crate::ring::{self, Kind, Ring};
+
+const SERVICES: usize = 32;
+
+/// From this share of the work on, a second core takes part.
+const SHARED: f64 = 0.2;
+
+struct Figure {
+    cpu: f64,
+    rate: f64,
+    /// Share of the work that the busier thread did not do.
+    elsewhere: f64,
+}
+
+pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
+    let ring = Ring::start(plan, Kind::Ours, 2)?;
+    let mut figures = Vec::new();
+    let services = if plan.quick { SERVICES / 4 } else { SERVICES };
+    eprintln!("mesh: {services} services");
+    for number in 0..services {
+        figures.push(measure(plan, &ring, &format!("rest:mesh:{number}"))?);
+    }
+    let (near, far): (Vec<_>, Vec<_>) =
+        figures.iter().partition(|figure| figure.elsewhere < SHARED);
+    let row = |name: &str, figures: &[&Figure]| {
+        let of = |figure: fn(&Figure) -> f64| median(figures.iter().map(|f| figure(f)));
+        let cells = vec![
+            figures.len().to_string(),
+            format!("{:.1}", of(|f| f.cpu)),
+            format!("{:.1}", 1e6 / of(|f| f.rate)),
+            format!("{:.0} %", of(|f| f.elsewhere) * 100.0),
+        ];
+        (name.to_owned(), cells)
+    };
+    let rows =
+        vec![row("owned by the connection's core", &near), row("owned by the other core", &far)];
+    let raw: Vec<_> = figures
+        .iter()
+        .map(|f| json!({ "cpu_us": f.cpu, "rate": f.rate, "elsewhere": f.elsewhere }))
+        .collect();
+    let columns = vec!["services", "µs CPU/request", "µs round trip", "work on the other core"];
+    report.table(Table::plain(
+        "POST /lookup across cores, a grape on two cores, one connection",
+        columns,
+        rows,
+        raw.into(),
+    ));
+    Ok(())
+}
+
+fn measure(plan: &Plan, ring: &Ring, service: &str) -> io::Result<Figure> {
+    ring::announce(ring.api, service)?;
+    let found = ring::lookup(ring.api, service)?;
+    let posts = [Post::new("/lookup", &ring::question(service), &found)];
+    let mut client = Http::connect(ring.api, 1, 1)?;
+    client.run(&posts, plan.times.warm_up)?;
+    let before = threads(&ring.tested)?;
+    let outcome = client.run(&posts, plan.times.window)?;
+    let after = threads(&ring.tested)?;
+    // A thread is matched by its id, never by its place.
+    let mut used: Vec<f64> = after
+        .iter()
+        .map(|(id, time)| {
+            let was = before
+                .iter()
+                .find(|(other, _)| other == id)
+                .map_or(Duration::ZERO, |(_, time)| *time);
+            (*time - was).as_secs_f64()
+        })
+        .collect();
+    used.sort_by(f64::total_cmp);
+    let (all, most) = (used.iter().sum::<f64>(), used.last().copied().unwrap_or(0.0));
+    let cpu = all * 1e6 / outcome.requests as f64;
+    Ok(Figure {
+        cpu,
+        rate: outcome.requests as f64 / outcome.elapsed.as_secs_f64(),
+        elsewhere: 1.0 - most / all,
+    })
+}
+
+/// CPU times once the threads have parked.
+fn threads(server: &Server) -> io::Result<Vec<(u32, Duration)>> {
+    std::thread::sleep(Duration::from_millis(2));
+    server.threads()
+}
