@@ -413,7 +413,7 @@ fn not_http() {
         if round % 3 == 0 {
             bytes = post("lookup", br#"{"data":"x"}"#);
             let at = numbers.below(20);
-            bytes[at] = 0x80 | bytes[at];
+            bytes[at] |= 0x80;
         }
         bytes.extend(b"\r\n\r\n");
         connection.send(&bytes);
