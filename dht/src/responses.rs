@@ -35,22 +35,16 @@ impl Dht {
         fields: &Fields<'_>,
     ) {
         let Some(closed) = self.close(from, transaction) else { return };
-        let id = fields.node_id();
-        if let (Some(old), Some(new)) = (closed.id, id)
-            && old != new
-        {
-            // Another node has this address now.
+        if fields.node_id().is_some_and(|id| closed.id.is_some_and(|expected| expected != id)) {
+            // Another node has this address now, and takes the old one's place in the table.
             self.stats.wrong_id += 1;
-            let dropped = self.table.remove(now, &old);
-            self.take_dropped(dropped);
         }
-        let Some(id) = id.filter(|&id| id != self.config.id) else {
+        let Some(id) = fields.node_id().filter(|&id| id != self.config.id) else {
             self.stats.bad_senders += 1;
             if fields.node_id() == Some(self.config.id) {
                 self.bootstrap.is_self(from);
             }
-            self.take_failure(now, &closed, None);
-            return;
+            return self.take_silence(now, &closed);
         };
         self.take_note(now, Some(id), from, true);
         let contact = Contact { id, addr: from };
@@ -79,7 +73,7 @@ impl Dht {
         self.take_failure(now, &closed, refusal);
     }
 
-    /// Nobody answered a query.
+    /// Nobody answered a query, or somebody who is no node.
     pub(crate) fn take_silence(&mut self, now: Duration, silent: &Transaction) {
         if let Some(id) = &silent.id {
             let dropped = self.table.failed(now, id, silent.to);

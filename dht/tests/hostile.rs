@@ -211,6 +211,51 @@ fn a_flood_of_ids_neither_grows_the_table_nor_drives_out_those_who_answer() {
 }
 
 #[test]
+fn nodes_dropped_for_silence_are_not_asked_on_hearsay_for_a_while() {
+    let mut dht = Dht::new(config(), NOW);
+    for n in 1..=2 {
+        dht.receive(NOW, addr(n), &query(&[n; 20], "ping", b""));
+    }
+    sent(&mut dht);
+    // Node 1 answers and tells of node 2, which is silent. True if node 2 was asked.
+    let lookup = |dht: &mut Dht, now| {
+        dht.lookup(now, "x").unwrap();
+        let [port_high, port_low] = addr(2).port().to_be_bytes();
+        let nodes = [b"5:nodes26:", &[2; 20][..], &[10, 0, 0, 2, port_high, port_low]].concat();
+        let mut asked = false;
+        loop {
+            let queries = sent(dht);
+            if queries.is_empty() {
+                break;
+            }
+            for (to, datagram) in queries {
+                asked |= to == addr(2);
+                if to == addr(1) {
+                    let t = krpc::parse(&datagram).unwrap().transaction.to_vec();
+                    dht.receive(now, to, &response(&[1; 20], &nodes, &t));
+                }
+            }
+        }
+        // Let what was asked of node 2 time out, and nothing else happen.
+        dht.handle_timeout(now + config().query_timeout);
+        sent(dht);
+        asked
+    };
+    let second = Duration::from_secs(1);
+    assert!(lookup(&mut dht, NOW));
+    assert!(lookup(&mut dht, NOW + 3 * second));
+    assert_eq!(dht.stats().contacts, 1, "dropped");
+    assert!(!lookup(&mut dht, NOW + 6 * second));
+    assert!(!lookup(&mut dht, NOW + 20 * second));
+    assert!(lookup(&mut dht, NOW + 5 * second + config().silence_memory));
+    // A sign of life is enough.
+    let later = NOW + 60 * second;
+    dht.receive(later, addr(2), &query(&[2; 20], "ping", b""));
+    sent(&mut dht);
+    assert!(lookup(&mut dht, later));
+}
+
+#[test]
 fn own_id_and_impossible_addresses_are_no_contacts() {
     let mut dht = Dht::new(config(), NOW);
     dht.receive(NOW, addr(1), &query(&[0; 20], "ping", b""));

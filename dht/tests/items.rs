@@ -145,3 +145,29 @@ fn the_least_recently_used_item_makes_room() {
     assert_eq!(world.get(0, targets[1], ""), None);
     assert_eq!(world.grapes[0].cores[0].stats().items, 3);
 }
+
+/// A query that got lost is sent again, but not a mutable put: if only its answer was lost, the second
+/// copy would be refused as too old.
+#[test]
+fn a_mutable_put_is_not_sent_twice() {
+    use core::net::{Ipv4Addr, SocketAddrV4};
+    use grenache_dht::{Config, Dht, NodeId, krpc};
+    let now = Duration::from_secs(1);
+    let config = Config::new(NodeId::new([0; 20]), 20001, [1; 32], [2; 32]);
+    let again = config.resend_after;
+    let mut dht = Dht::new(config, now);
+    let node = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 1);
+    let sent = |dht: &mut Dht| dht.poll_transmit().map(|transmit| transmit.payload.to_vec());
+    dht.receive(now, node, b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe");
+    sent(&mut dht);
+    for (put, twice) in [(signed("x", "", 1), false), (immutable("x"), true)] {
+        dht.put(now, put).unwrap();
+        let get = sent(&mut dht).unwrap();
+        let t = krpc::parse(&get).unwrap().transaction;
+        let answer = [b"d1:rd2:id20:abcdefghij01234567895:token1:te1:t4:", t, b"1:y1:re"].concat();
+        dht.receive(now, node, &answer);
+        let put = sent(&mut dht).unwrap();
+        dht.handle_timeout(now + again);
+        assert_eq!(sent(&mut dht), twice.then_some(put));
+    }
+}
