@@ -20,10 +20,6 @@ const TOKEN: [bool; 256] = class(b"!#$%&'*+-.^_`|~");
 /// What a registered name or an address has: `unreserved`, `pct-encoded`, `sub-delims`.
 const REG_NAME: [bool; 256] = class(b"-._~%!$&'()*+,;=");
 
-/// One in each byte of a word, and the high bit of each.
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
 #[inline]
 pub(super) const fn is_token(byte: u8) -> bool {
     TOKEN[byte as usize]
@@ -41,39 +37,17 @@ pub(super) const fn is_value(byte: u8) -> bool {
     byte == b'\t' || (byte >= 0x20 && byte != 0x7f)
 }
 
-/// Length of the token at the beginning of `bytes`: by eights while they are letters, digits and dashes, as they mostly are.
+/// Length of the token at the beginning of `bytes`. Names are too short for eight bytes at a time to gain anything.
 #[inline]
 pub(super) fn token_len(bytes: &[u8]) -> usize {
-    /// Marks the bytes from `first` to `last`, none of which has the high bit.
-    const fn marks(word: u64, first: u8, last: u8) -> u64 {
-        (word + ONES * (0x80 - first as u64)) & !(word + ONES * (0x7f - last as u64))
-    }
-    let mut at = 0;
-    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let low = word & !HIGH;
-        let usual =
-            marks(low | ONES * 0x20, b'a', b'z') | marks(low, b'0', b'9') | marks(low, b'-', b'-');
-        let others = (!usual | word) & HIGH;
-        if others == 0 {
-            at += 8;
-            continue;
-        }
-        at += others.trailing_zeros() as usize / 8;
-        if !is_token(bytes[at]) {
-            return at;
-        }
-        at += 1;
-    }
-    while at < bytes.len() && is_token(bytes[at]) {
-        at += 1;
-    }
-    at
+    bytes.iter().position(|&byte| !is_token(byte)).unwrap_or(bytes.len())
 }
 
 /// Length of the beginning of `bytes` that may stand in a field value, eight bytes at a time.
 #[inline]
 pub(super) fn value_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = 0;
     while let Some(chunk) = bytes[at..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
@@ -146,15 +120,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fast_scans_agree_with_the_definitions_for_every_byte_at_every_place() {
+    fn the_fast_scan_agrees_with_the_definition_for_every_byte_at_every_place() {
         for byte in 0..=255u8 {
             for place in 0..20 {
-                for filler in *b"a-Z0!~" {
-                    let mut bytes = [filler; 20];
-                    bytes[place] = byte;
-                    let slow = bytes.iter().position(|&b| !is_token(b)).unwrap_or(20);
-                    assert_eq!(token_len(&bytes), slow, "{byte:#x} at {place}");
-                }
                 for filler in [b'a', b'\t', 0xff, 0x80, 0x20, 0x7e] {
                     let mut bytes = [filler; 20];
                     bytes[place] = byte;
