@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use grenache_engine::sim::{Host, Network, World};
-use grenache_engine::{Config, Core, Sender, TcpStream, fill_random, sleep, timeout};
+use grenache_engine::{Config, Core, Sender, TcpStream, fill_random, now, sleep, timeout};
 
 use super::{SECOND, address, ip, read, run, serve_echo};
 
@@ -102,4 +102,28 @@ fn seeds_interleave_cores_differently() {
     let orders: std::collections::BTreeSet<_> = (0..50).map(order).collect();
     assert!(orders.iter().all(|order| order.len() == 15));
     assert!(orders.len() > 40, "{} of 50 differ", orders.len());
+}
+
+#[test]
+fn messages_between_cores_take_their_time() {
+    let mesh_delay = Duration::from_millis(1)..Duration::from_millis(2);
+    let mut world = World::new(1, Network { mesh_delay, ..Network::default() });
+    let main = |core: Core<u32>| async move {
+        for round in 0..20 {
+            let begin = now();
+            if core.index == 0 {
+                core.mesh.send(1, round).expect("room");
+                assert_eq!(core.mesh.recv().await, (Sender::Core(1), round));
+                let took = now() - begin;
+                assert!(took >= Duration::from_millis(2) && took < Duration::from_micros(4100));
+            } else {
+                let (_, number) = core.mesh.recv().await;
+                core.mesh.send(0, number).expect("room");
+            }
+        }
+    };
+    let config = Config { cores: 2, ..Config::default() };
+    let node = world.start(Host::new(ip(1)), config, main).expect("the node starts");
+    world.run_for(SECOND);
+    assert!(!world.is_running(node));
 }
