@@ -158,6 +158,7 @@ impl Executor {
     /// Whether a turn would find something to do without the driver.
     pub(crate) fn has_work(&self) -> bool {
         !self.ready.borrow().is_empty()
+            || self.sockets.borrow().is_dirty()
             || self.home.any_woken()
             || (self.mesh_waiters.borrow().is_waiting() && self.mesh_has_mail())
             || (self.stop_waiters.borrow().is_waiting() && self.home.is_stopped())

@@ -121,3 +121,52 @@ impl<M> Consumer<M> {
         Some(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_seen_once_published_and_not_before() {
+        let (mut producer, mut consumer, counters) = new(4);
+        for number in 0..4 {
+            producer.push(number).unwrap();
+        }
+        assert_eq!(producer.push(4), Err(4));
+        assert_eq!(consumer.pop(), None);
+        counters.publish(2);
+        assert_eq!((consumer.pop(), consumer.pop(), consumer.pop()), (Some(0), Some(1), None));
+        // Late and wild counts do no harm.
+        counters.publish(1);
+        counters.publish(usize::MAX);
+        counters.publish(100);
+        assert_eq!(consumer.pop(), None);
+        producer.push(4).unwrap();
+        counters.publish(counters.written());
+        assert_eq!((consumer.pop(), consumer.pop(), consumer.pop()), (Some(2), Some(3), Some(4)));
+    }
+
+    #[test]
+    fn two_threads_see_all_messages_in_order() {
+        let (mut producer, mut consumer, counters) = new(8);
+        let sender = std::thread::spawn(move || {
+            for number in 0..100_000u32 {
+                while producer.push(Box::new(number)).is_err() {
+                    std::thread::yield_now();
+                }
+                counters.publish(counters.written());
+            }
+        });
+        for number in 0..100_000 {
+            let message = loop {
+                match consumer.pop() {
+                    Some(message) => break message,
+                    None => std::thread::yield_now(),
+                }
+            };
+            assert_eq!(*message, number);
+        }
+        sender.join().unwrap();
+        assert!(consumer.pop().is_none());
+    }
+}

@@ -222,3 +222,126 @@ impl Wheel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BinaryHeap;
+    use std::sync::{Arc, Mutex};
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Note {
+        name: u64,
+        log: Arc<Mutex<Vec<u64>>>,
+    }
+
+    impl Wake for Note {
+        fn wake(self: Arc<Self>) {
+            self.log.lock().unwrap().push(self.name);
+        }
+    }
+
+    fn random(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    /// Runs the wheel and a heap side by side; what is due must come out alike, and the wheel must
+    /// never ask to be called later than its next timer.
+    fn compare(seed: u64, steps: usize, jump: u64) {
+        let mut state = seed;
+        let mut now = Duration::from_nanos(random(&mut state) % 1_000_000_000_000);
+        let mut wheel = Wheel::new(now);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut heap: BinaryHeap<std::cmp::Reverse<(Duration, u64)>> = BinaryHeap::new();
+        let mut ids = Vec::new();
+        for step in 0..steps {
+            match random(&mut state) % 4 {
+                0 | 1 => {
+                    let magnitude = random(&mut state) % 46;
+                    let delay = Duration::from_nanos(random(&mut state) % (1 << (magnitude + 1)));
+                    let (deadline, name) = (now + delay, ids.len() as u64);
+                    let waker = Waker::from(Arc::new(Note { name, log: log.clone() }));
+                    ids.push((wheel.insert(deadline, waker), deadline));
+                    heap.push(std::cmp::Reverse((deadline, name)));
+                }
+                2 if !ids.is_empty() => {
+                    let name = random(&mut state) % ids.len() as u64;
+                    wheel.cancel(ids[name as usize].0);
+                    heap.retain(|std::cmp::Reverse((_, other))| *other != name);
+                }
+                _ => {
+                    let magnitude = random(&mut state) % jump;
+                    now += Duration::from_nanos(random(&mut state) % (1 << (magnitude + 1)));
+                    wheel.advance(now);
+                    let mut due = Vec::new();
+                    while let Some(std::cmp::Reverse((deadline, name))) = heap.peek()
+                        && *deadline <= now
+                    {
+                        due.push(*name);
+                        heap.pop();
+                    }
+                    assert_eq!(std::mem::take(&mut *log.lock().unwrap()), due, "step {step}");
+                }
+            }
+            let earliest = heap.peek().map(|std::cmp::Reverse((deadline, _))| *deadline);
+            match (wheel.next_deadline(), earliest) {
+                (None, None) => {}
+                (Some(next), Some(earliest)) => assert!(next <= earliest, "step {step}"),
+                other => panic!("step {step}: {other:?}"),
+            }
+            assert_eq!(wheel.timers.len(), heap.len());
+        }
+        // Following next_deadline fires everything, in few calls per timer.
+        let mut calls = 0;
+        let timers = heap.len();
+        while let Some(next) = wheel.next_deadline() {
+            wheel.advance(next);
+            calls += 1;
+        }
+        let order: Vec<u64> = std::iter::from_fn(|| heap.pop()).map(|timer| timer.0.1).collect();
+        assert_eq!(*log.lock().unwrap(), order);
+        assert!(calls <= timers * LEVELS, "{calls} calls for {timers} timers");
+    }
+
+    #[test]
+    fn fires_what_a_heap_fires() {
+        for seed in 1..200 {
+            compare(seed, 500, 20 + seed % 26);
+        }
+    }
+
+    #[test]
+    fn holds_timers_past_its_last_level() {
+        let mut wheel = Wheel::new(Duration::from_millis(63));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let note = |name| Waker::from(Arc::new(Note { name, log: log.clone() }));
+        let far = Duration::from_secs(5 * 365 * 86_400);
+        wheel.insert(far, note(1));
+        let never = wheel.insert(Duration::MAX, note(2));
+        while wheel.next_deadline().is_some_and(|next| next <= far) {
+            assert!(log.lock().unwrap().is_empty());
+            let next = wheel.next_deadline().unwrap();
+            wheel.advance(next);
+        }
+        assert_eq!(*log.lock().unwrap(), [1]);
+        wheel.cancel(never);
+        assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn an_update_replaces_the_waker_until_the_timer_fires() {
+        let mut wheel = Wheel::new(Duration::ZERO);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let note = |name| Waker::from(Arc::new(Note { name, log: log.clone() }));
+        let id = wheel.insert(Duration::from_millis(5), note(1));
+        assert!(wheel.update(id, &note(2)));
+        wheel.advance(Duration::from_millis(5));
+        assert_eq!(*log.lock().unwrap(), [2]);
+        assert!(!wheel.update(id, &note(3)));
+        wheel.cancel(id);
+    }
+}

@@ -35,6 +35,8 @@ pub(crate) struct Stream {
     pub(crate) dropped: bool,
     /// The driver was told to close it.
     pub(crate) released: bool,
+    /// The driver has closed it; it is kept for the task's side.
+    pub(crate) closed: bool,
     pub(crate) connect_waiters: Waiters,
     pub(crate) recv_waiters: Waiters,
     drain_waiters: Vec<(usize, Waker)>,
@@ -55,6 +57,7 @@ impl Stream {
             dirty: false,
             dropped: false,
             released: false,
+            closed: false,
             connect_waiters: Waiters::default(),
             recv_waiters: Waiters::default(),
             drain_waiters: Vec::new(),

@@ -195,12 +195,22 @@ impl Sockets {
         }
     }
 
-    /// Nothing more will be reported for `key`; its slot is free.
+    /// Nothing more will be reported for `key`; the driver forgets it.
     pub(crate) fn closed(&mut self, key: Key) {
-        if self.entry(key).is_some() {
-            let entry = self.slab.remove(key.slot as usize);
-            self.closing -= usize::from(entry.closing);
+        let Some(entry) = self.entry(key) else { return };
+        let was_closing = std::mem::take(&mut entry.closing);
+        if let Socket::Stream(stream) = &mut entry.socket
+            && !stream.dropped
+            && stream.error.is_some()
+        {
+            // A task still asks what became of it.
+            stream.closed = true;
+            stream.sending = false;
+            stream.out.clear();
+        } else {
+            self.slab.remove(key.slot as usize);
         }
+        self.closing -= usize::from(was_closing);
     }
 }
 
@@ -284,6 +294,11 @@ impl Sockets {
             stream.fin = Fin::Sent;
             driver.finish(key, self);
         }
+    }
+
+    /// Whether something waits for `flush`.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     /// Whether dropped sockets are not closed yet.
@@ -403,10 +418,13 @@ impl Sockets {
     pub(crate) fn drop_stream(&mut self, key: Key, driver: &mut dyn Driver) {
         let (limit, until) = (self.limits.linger_bytes, self.now + self.limits.linger);
         let Some(stream) = self.stream(key) else { return };
-        if stream.dropped || stream.released {
+        if stream.closed {
+            self.slab.remove(key.slot as usize);
             return;
         }
-        stream.dropped = true;
+        if std::mem::replace(&mut stream.dropped, true) || stream.released {
+            return;
+        }
         stream.inbox.clear();
         stream.inbox_bytes = 0;
         let queued = stream.out.len();

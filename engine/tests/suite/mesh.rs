@@ -6,7 +6,7 @@ use grenache_engine::{Config, Core, Full, Limits, Sender, sleep, spawn_local, yi
 
 use super::{On, run};
 
-pub fn messages_between_all_cores_keep_their_order(on: On) {
+pub(crate) fn messages_between_all_cores_keep_their_order(on: On) {
     const COUNT: u32 = 5000;
     // More cores than this machine has, and a ring that is full most of the time.
     let limits = Limits { mesh_ring: 64, ..Limits::default() };
@@ -36,7 +36,7 @@ pub fn messages_between_all_cores_keep_their_order(on: On) {
     });
 }
 
-pub fn a_full_ring_gives_the_message_back(on: On) {
+pub(crate) fn a_full_ring_gives_the_message_back(on: On) {
     let limits = Limits { mesh_ring: 8, ..Limits::default() };
     let config = Config { cores: 2, limits, ..Config::default() };
     run(on, config, |core: Core<u32>| async move {
@@ -61,7 +61,7 @@ pub fn a_full_ring_gives_the_message_back(on: On) {
     });
 }
 
-pub fn a_parked_core_is_woken(on: On) {
+pub(crate) fn a_parked_core_is_woken(on: On) {
     let config = Config { cores: 2, ..Config::default() };
     run(on, config, |core: Core<u32>| async move {
         for round in 0..300 {
@@ -81,7 +81,7 @@ pub fn a_parked_core_is_woken(on: On) {
     });
 }
 
-pub fn a_core_can_send_to_itself(on: On) {
+pub(crate) fn a_core_can_send_to_itself(on: On) {
     let limits = Limits { mesh_ring: 2, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |core: Core<&'static str>| async move {
         let mesh = core.mesh.clone();
@@ -95,7 +95,7 @@ pub fn a_core_can_send_to_itself(on: On) {
     });
 }
 
-pub fn messages_left_over_are_dropped(on: On) {
+pub(crate) fn messages_left_over_are_dropped(on: On) {
     struct Counted(Arc<AtomicUsize>);
     impl Drop for Counted {
         fn drop(&mut self) {

@@ -10,7 +10,7 @@ use grenache_engine::{
 use super::tcp::{pair, read, serve_echo};
 use super::{Numbers, On, any, run, run_alone};
 
-pub fn a_writer_waits_for_a_slow_reader(on: On) {
+pub(crate) fn a_writer_waits_for_a_slow_reader(on: On) {
     run_alone(on, || async {
         const SIZE: usize = 32 << 20;
         let (client, server) = pair().await;
@@ -37,7 +37,7 @@ pub fn a_writer_waits_for_a_slow_reader(on: On) {
     });
 }
 
-pub fn an_unread_connection_is_paused_and_others_are_served(on: On) {
+pub(crate) fn an_unread_connection_is_paused_and_others_are_served(on: On) {
     let limits = Limits { tcp_buffers: 16, tcp_buffer_size: 4096, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let (client, server) = pair().await;
@@ -59,7 +59,7 @@ pub fn an_unread_connection_is_paused_and_others_are_served(on: On) {
     });
 }
 
-pub fn buffers_held_by_handlers_starve_nobody(on: On) {
+pub(crate) fn buffers_held_by_handlers_starve_nobody(on: On) {
     let limits = Limits { tcp_buffers: 8, tcp_buffer_size: 256, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let (client, server) = pair().await;
@@ -78,7 +78,7 @@ pub fn buffers_held_by_handlers_starve_nobody(on: On) {
     });
 }
 
-pub fn connections_that_are_not_accepted_wait_and_are_not_lost(on: On) {
+pub(crate) fn connections_that_are_not_accepted_wait_and_are_not_lost(on: On) {
     let limits = Limits { accept_queue: 4, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let listener = TcpListener::bind(any()).expect("a free port");
@@ -99,7 +99,7 @@ pub fn connections_that_are_not_accepted_wait_and_are_not_lost(on: On) {
     });
 }
 
-pub fn shared_and_copied_pieces_leave_in_order(on: On) {
+pub(crate) fn shared_and_copied_pieces_leave_in_order(on: On) {
     run_alone(on, || async {
         let (client, server) = pair().await;
         let mut numbers = Numbers(11);

@@ -16,7 +16,7 @@ impl Drop for Guard {
     }
 }
 
-pub fn results_come_through_handles(on: On) {
+pub(crate) fn results_come_through_handles(on: On) {
     run_alone(on, || async {
         let handles: Vec<_> = (0..100u32).map(|n| spawn_local(async move { n * n })).collect();
         for (n, handle) in handles.into_iter().enumerate() {
@@ -28,7 +28,7 @@ pub fn results_come_through_handles(on: On) {
     });
 }
 
-pub fn an_aborted_task_is_dropped(on: On) {
+pub(crate) fn an_aborted_task_is_dropped(on: On) {
     run_alone(on, || async {
         let drops = Rc::new(Cell::new(0));
         let guard = Guard(drops.clone());
@@ -46,7 +46,7 @@ pub fn an_aborted_task_is_dropped(on: On) {
     });
 }
 
-pub fn a_panic_stays_in_its_task(on: On) {
+pub(crate) fn a_panic_stays_in_its_task(on: On) {
     run_alone(on, || async {
         let drops = Rc::new(Cell::new(0));
         let guard = Guard(drops.clone());
@@ -62,7 +62,7 @@ pub fn a_panic_stays_in_its_task(on: On) {
     });
 }
 
-pub fn tasks_end_with_main(on: On) {
+pub(crate) fn tasks_end_with_main(on: On) {
     let drops = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     struct Shared(std::sync::Arc<std::sync::atomic::AtomicU32>);
     impl Drop for Shared {
@@ -86,7 +86,7 @@ pub fn tasks_end_with_main(on: On) {
     assert_eq!(drops.load(std::sync::atomic::Ordering::Relaxed), 10);
 }
 
-pub fn a_task_may_abort_itself(on: On) {
+pub(crate) fn a_task_may_abort_itself(on: On) {
     run_alone(on, || async {
         let slot: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
         let own = slot.clone();
@@ -106,7 +106,7 @@ pub fn a_task_may_abort_itself(on: On) {
     });
 }
 
-pub fn random_bytes_differ(on: On) {
+pub(crate) fn random_bytes_differ(on: On) {
     run_alone(on, || async {
         let mut seen = std::collections::HashSet::new();
         for _ in 0..100 {

@@ -10,7 +10,7 @@ use grenache_engine::{
 use super::{Numbers, On, any, run, run_alone};
 
 /// Answers every connection with its own bytes.
-pub fn serve_echo(listener: TcpListener) {
+pub(crate) fn serve_echo(listener: TcpListener) {
     spawn_local(async move {
         while let Ok((stream, _)) = listener.accept().await {
             spawn_local(echo(stream));
@@ -28,7 +28,7 @@ async fn echo(stream: TcpStream) {
 }
 
 /// Reads exactly `count` bytes, fewer only at the end.
-pub async fn read(stream: &TcpStream, count: usize) -> Vec<u8> {
+pub(crate) async fn read(stream: &TcpStream, count: usize) -> Vec<u8> {
     let mut all = Vec::new();
     while all.len() < count {
         let Some(bytes) = stream.recv().await.expect("the connection holds") else { break };
@@ -38,14 +38,14 @@ pub async fn read(stream: &TcpStream, count: usize) -> Vec<u8> {
 }
 
 /// A connected pair: the client's side and the server's.
-pub async fn pair() -> (TcpStream, TcpStream) {
+pub(crate) async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(any()).expect("a free port");
     let client = TcpStream::connect(listener.local_addr()).await.expect("a connection");
     let (server, _) = listener.accept().await.expect("the other side");
     (client, server)
 }
 
-pub fn echoes_pieces_of_random_sizes_over_many_connections(on: On) {
+pub(crate) fn echoes_pieces_of_random_sizes_over_many_connections(on: On) {
     let config = Config { cores: 2, tcp: vec![any()], ..Config::default() };
     run(on, config, |mut core: Core<()>| async move {
         let listener = core.listeners.remove(0);
@@ -83,7 +83,7 @@ async fn end_together(mesh: &Mesh<()>, index: usize) {
     mesh.recv().await;
 }
 
-pub fn a_half_closed_connection_still_answers(on: On) {
+pub(crate) fn a_half_closed_connection_still_answers(on: On) {
     run_alone(on, || async {
         let (client, server) = pair().await;
         client.write(b"question");
@@ -98,7 +98,7 @@ pub fn a_half_closed_connection_still_answers(on: On) {
     });
 }
 
-pub fn a_reset_is_an_error_after_what_came_before(on: On) {
+pub(crate) fn a_reset_is_an_error_after_what_came_before(on: On) {
     run_alone(on, || async {
         let (client, server) = pair().await;
         client.write(b"last words");
@@ -114,7 +114,7 @@ pub fn a_reset_is_an_error_after_what_came_before(on: On) {
     });
 }
 
-pub fn a_big_transfer_arrives_intact_both_ways(on: On) {
+pub(crate) fn a_big_transfer_arrives_intact_both_ways(on: On) {
     const SIZE: usize = 50 << 20;
     const PIECE: usize = 100_003;
     async fn send(stream: TcpStream, seed: u64) {
@@ -162,7 +162,7 @@ pub fn a_big_transfer_arrives_intact_both_ways(on: On) {
     });
 }
 
-pub fn thousands_of_connections_come_and_go(on: On) {
+pub(crate) fn thousands_of_connections_come_and_go(on: On) {
     run_alone(on, || async {
         let listener = TcpListener::bind(any()).expect("a free port");
         let address = listener.local_addr();
@@ -184,7 +184,7 @@ pub fn thousands_of_connections_come_and_go(on: On) {
     });
 }
 
-pub fn every_core_accepts_on_the_one_port(on: On) {
+pub(crate) fn every_core_accepts_on_the_one_port(on: On) {
     let config = Config { cores: 3, tcp: vec![any()], ..Config::default() };
     run(on, config, |mut core: Core<u64>| async move {
         let listener = core.listeners.remove(0);
@@ -215,7 +215,7 @@ pub fn every_core_accepts_on_the_one_port(on: On) {
     });
 }
 
-pub fn a_dropped_connection_still_sends_what_is_queued(on: On) {
+pub(crate) fn a_dropped_connection_still_sends_what_is_queued(on: On) {
     run_alone(on, || async {
         let (client, server) = pair().await;
         let sent = Numbers(5).bytes(3 << 20);
@@ -227,11 +227,13 @@ pub fn a_dropped_connection_still_sends_what_is_queued(on: On) {
     });
 }
 
-pub fn a_dropped_connection_that_nobody_reads_is_reset_in_time(on: On) {
-    let limits = Limits { linger: Duration::from_millis(100), ..Limits::default() };
+pub(crate) fn a_dropped_connection_that_nobody_reads_is_reset_in_time(on: On) {
+    const SIZE: usize = 32 << 20;
+    let (linger, linger_bytes, send_cap) = (Duration::from_millis(100), SIZE, SIZE);
+    let limits = Limits { linger, linger_bytes, send_cap, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let (client, server) = pair().await;
-        server.write(&vec![7; 4 << 20]);
+        server.write(&vec![7; SIZE]);
         let begin = now();
         drop(server);
         while stats().linger_expired == 0 {
@@ -246,11 +248,11 @@ pub fn a_dropped_connection_that_nobody_reads_is_reset_in_time(on: On) {
             }
         };
         assert!(end.is_err(), "a reset, not an end");
-        assert!(received < 4 << 20);
+        assert!(received < SIZE);
     });
 }
 
-pub fn a_queue_over_the_cap_resets_the_connection(on: On) {
+pub(crate) fn a_queue_over_the_cap_resets_the_connection(on: On) {
     let limits = Limits { send_cap: 1 << 20, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let (client, server) = pair().await;
@@ -264,7 +266,7 @@ pub fn a_queue_over_the_cap_resets_the_connection(on: On) {
     });
 }
 
-pub fn a_refused_connection_is_an_error(on: On) {
+pub(crate) fn a_refused_connection_is_an_error(on: On) {
     run_alone(on, || async {
         let listener = TcpListener::bind(any()).expect("a free port");
         let address = listener.local_addr();
@@ -276,7 +278,7 @@ pub fn a_refused_connection_is_an_error(on: On) {
     });
 }
 
-pub fn dropping_recv_loses_nothing(on: On) {
+pub(crate) fn dropping_recv_loses_nothing(on: On) {
     run_alone(on, || async {
         let (client, server) = pair().await;
         let sent = Numbers(3).bytes(100_000);
@@ -298,7 +300,7 @@ pub fn dropping_recv_loses_nothing(on: On) {
     });
 }
 
-pub fn two_tasks_share_a_connection(on: On) {
+pub(crate) fn two_tasks_share_a_connection(on: On) {
     run_alone(on, || async {
         let (client, server) = pair().await;
         let got = Rc::new(RefCell::new(Vec::new()));
@@ -325,7 +327,7 @@ pub fn two_tasks_share_a_connection(on: On) {
     });
 }
 
-pub fn addresses_match_on_both_sides(on: On) {
+pub(crate) fn addresses_match_on_both_sides(on: On) {
     run_alone(on, || async {
         let listener = TcpListener::bind(any()).expect("a free port");
         let client = TcpStream::connect(listener.local_addr()).await.expect("a connection");

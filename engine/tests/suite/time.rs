@@ -6,7 +6,7 @@ use grenache_engine::{Elapsed, now, sleep, sleep_until, spawn_local, timeout, yi
 
 use super::{Numbers, On, run_alone};
 
-pub fn timers_fire_in_order_and_never_early(on: On) {
+pub(crate) fn timers_fire_in_order_and_never_early(on: On) {
     run_alone(on, || async {
         let fired = Rc::new(RefCell::new(Vec::new()));
         let mut numbers = Numbers(2);
@@ -30,7 +30,7 @@ pub fn timers_fire_in_order_and_never_early(on: On) {
     });
 }
 
-pub fn a_dropped_timer_does_not_fire(on: On) {
+pub(crate) fn a_dropped_timer_does_not_fire(on: On) {
     run_alone(on, || async {
         let fired = Rc::new(Cell::new(false));
         let flag = fired.clone();
@@ -47,7 +47,7 @@ pub fn a_dropped_timer_does_not_fire(on: On) {
     });
 }
 
-pub fn a_timeout_ends_a_wait(on: On) {
+pub(crate) fn a_timeout_ends_a_wait(on: On) {
     run_alone(on, || async {
         let never = std::future::pending::<()>();
         assert_eq!(timeout(Duration::from_millis(5), never).await, Err(Elapsed));
@@ -60,7 +60,7 @@ pub fn a_timeout_ends_a_wait(on: On) {
     });
 }
 
-pub fn long_and_short_timers_coexist(on: On) {
+pub(crate) fn long_and_short_timers_coexist(on: On) {
     run_alone(on, || async {
         for days in 1..1000u32 {
             spawn_local(sleep(Duration::from_secs(86_400) * days));
@@ -74,7 +74,7 @@ pub fn long_and_short_timers_coexist(on: On) {
     });
 }
 
-pub fn yielding_lets_others_run(on: On) {
+pub(crate) fn yielding_lets_others_run(on: On) {
     run_alone(on, || async {
         let count = Rc::new(Cell::new(0));
         for _ in 0..10 {

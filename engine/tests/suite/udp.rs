@@ -8,7 +8,7 @@ fn bind() -> UdpSocket {
     UdpSocket::bind(any()).expect("a free port")
 }
 
-pub fn echoes_datagrams_of_all_sizes(on: On) {
+pub(crate) fn echoes_datagrams_of_all_sizes(on: On) {
     let config = Config { udp: vec![any()], ..Config::default() };
     run(on, config, |mut core: Core<()>| async move {
         let server = core.sockets.remove(0);
@@ -30,7 +30,7 @@ pub fn echoes_datagrams_of_all_sizes(on: On) {
     });
 }
 
-pub fn a_batch_arrives_whole_and_in_order(on: On) {
+pub(crate) fn a_batch_arrives_whole_and_in_order(on: On) {
     run_alone(on, || async {
         let (sender, receiver) = (bind(), bind());
         let mut next = 0u32;
@@ -50,7 +50,7 @@ pub fn a_batch_arrives_whole_and_in_order(on: On) {
     });
 }
 
-pub fn datagrams_over_the_limit_are_counted_drops(on: On) {
+pub(crate) fn datagrams_over_the_limit_are_counted_drops(on: On) {
     run_alone(on, || async {
         let (sender, receiver) = (bind(), bind());
         sender.send_to(&[1; 2049], receiver.local_addr());
@@ -66,7 +66,7 @@ pub fn datagrams_over_the_limit_are_counted_drops(on: On) {
     });
 }
 
-pub fn a_full_send_queue_refuses(on: On) {
+pub(crate) fn a_full_send_queue_refuses(on: On) {
     let limits = Limits { udp_send_queue: 10, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let (sender, receiver) = (bind(), bind());
@@ -83,7 +83,7 @@ pub fn a_full_send_queue_refuses(on: On) {
     });
 }
 
-pub fn unread_datagrams_are_counted_drops(on: On) {
+pub(crate) fn unread_datagrams_are_counted_drops(on: On) {
     let limits = Limits { udp_recv_queue: 5, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let (sender, receiver) = (bind(), bind());
@@ -100,7 +100,7 @@ pub fn unread_datagrams_are_counted_drops(on: On) {
     });
 }
 
-pub fn held_datagrams_starve_nobody(on: On) {
+pub(crate) fn held_datagrams_starve_nobody(on: On) {
     let limits = Limits { udp_buffers: 4, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
         let (sender, receiver) = (bind(), bind());

@@ -106,8 +106,6 @@ pub(crate) struct UringDriver {
     clock: Clock,
     limits: Limits,
     bell: EventFd,
-    /// Where the bell's counter is read to.
-    bell_value: Box<u64>,
     /// By slot.
     ios: Vec<Option<Io>>,
     /// Whose multishot operation ended though it is wanted.
@@ -143,7 +141,6 @@ impl UringDriver {
             clock,
             limits: limits.clone(),
             bell,
-            bell_value: Box::new(0),
             ios: Vec::new(),
             restart: Vec::new(),
             completions: Vec::new(),
@@ -173,13 +170,20 @@ impl UringDriver {
         Ok(())
     }
 
+    /// Polls the bell: a read would occupy a kernel thread that cannot be cancelled.
     fn watch_bell(&mut self) {
-        let value: *mut u64 = &raw mut *self.bell_value;
         let fd = Fd(self.bell.as_fd().as_raw_fd());
-        let read = opcode::Read::new(fd, value.cast(), 8).build();
+        let poll = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
         let key = Key { slot: 0, generation: 0 };
-        // SAFETY: the box lives as long as the driver, which ends its operations before it goes.
-        unsafe { self.ring.push(read.user_data(user_data(Op::Bell, key))) };
+        // SAFETY: it points to nothing.
+        unsafe { self.ring.push(poll.user_data(user_data(Op::Bell, key))) };
+    }
+
+    fn rung(&mut self, completion: Completion) {
+        self.bell.clear();
+        if !completion.more() {
+            self.watch_bell();
+        }
     }
 
     fn insert(&mut self, key: Key, fd: OwnedFd, multishot: Op) {
@@ -288,7 +292,7 @@ impl UringDriver {
             Op::Finish => self.ended(key, sockets),
             Op::ReceiveDatagrams => self.received_datagram(key, completion, sockets),
             Op::Packet => self.packet_sent(completion, sockets),
-            Op::Bell => self.watch_bell(),
+            Op::Bell => self.rung(completion),
             Op::Quiet => {}
         }
     }

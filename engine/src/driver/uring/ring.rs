@@ -128,9 +128,11 @@ impl Ring {
         let mut completions = Vec::new();
         while self.outstanding > 0 {
             self.enter(false, None);
-            // No match is an error here and no concern: the operations have ended already.
-            let _ = self.uring.submitter().register_sync_cancel(None, CancelBuilder::any().all());
-            self.enter(true, Some(Duration::from_millis(10)));
+            // No match, or no end of one in time, is no concern: this goes on until all have ended.
+            let patience = Duration::from_millis(10);
+            let all = CancelBuilder::any().all();
+            let _ = self.uring.submitter().register_sync_cancel(Some(patience.into()), all);
+            self.enter(true, Some(patience));
             self.reap(&mut completions);
             completions.drain(..).for_each(&mut act);
         }
