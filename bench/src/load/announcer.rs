@@ -24,7 +24,7 @@ impl Announcer {
         let query = [
             b"d1:ad2:id20:".as_slice(),
             &[0x42; 20],
-            b"9:info_hash3:anye1:q9:get_peers1:t4:\0\0\0\01:y1:qe",
+            b"9:info_hash3:anye1:q9:get_peers1:t4:\x00\x00\x00\x001:y1:qe",
         ]
         .concat();
         let mut answer = [0; 2048];

@@ -61,6 +61,14 @@ pub(super) fn ring() -> io::Result<IoUring> {
         .build(2048)
 }
 
+/// Submits what is queued and waits for at least one completion; a signal is no reason to stop.
+pub(super) fn wait(ring: &IoUring) -> io::Result<()> {
+    match ring.submit_and_wait(1) {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn serve(listener: &TcpListener, direct: bool) -> io::Result<()> {
     // Inherited by the connections.
     let (listener, on) = (listener.as_raw_fd(), 1);
@@ -84,7 +92,7 @@ pub(super) fn serve(listener: &TcpListener, direct: bool) -> io::Result<()> {
     server.accept(listener)?;
     let mut done: Vec<cqueue::Entry> = Vec::new();
     loop {
-        server.ring.submit_and_wait(1)?;
+        wait(&server.ring)?;
         done.extend(server.ring.completion());
         for entry in done.drain(..) {
             server.complete(listener, &entry)?;

@@ -45,7 +45,7 @@ pub(super) fn serve(socket: &UdpSocket) -> io::Result<()> {
     server.arm()?;
     let mut done: Vec<cqueue::Entry> = Vec::new();
     loop {
-        server.ring.submit_and_wait(1)?;
+        super::uring_tcp::wait(&server.ring)?;
         done.extend(server.ring.completion());
         for entry in done.drain(..) {
             if entry.user_data() == RECV {
