@@ -171,7 +171,7 @@ impl Dht {
             return self.refuse(from, transaction, 205, "data payload too large");
         }
         if fields.k.is_none() && fields.sig.is_none() {
-            let item = Stored { v: Bytes::copy_from_slice(v), signed: None };
+            let item = Stored { v: Bytes::copy_from_slice(v), signed: None, mine: false };
             let _ = self.items.put(signature::immutable_target(v), item, None);
             return self.reply(from, transaction, &Reply::default());
         }
@@ -187,7 +187,7 @@ impl Dht {
             return self.refuse(from, transaction, 206, "invalid signature");
         };
         let signed = Some(Signed { k, sig: Bytes::copy_from_slice(sig), seq });
-        let item = Stored { v: Bytes::copy_from_slice(v), signed };
+        let item = Stored { v: Bytes::copy_from_slice(v), signed, mine: false };
         match self.items.put(signature::mutable_target(&k, salt), item, fields.cas) {
             Ok(()) => self.reply(from, transaction, &Reply::default()),
             Err(conflict) => {

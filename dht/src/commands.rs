@@ -65,10 +65,13 @@ impl Dht {
     }
 
     /// Looks for an item: here, then on the network. The first immutable one is the result; of mutable
-    /// ones, the one with the highest sequence number that any node has, this one included.
+    /// ones, the one with the highest sequence number that any node has, this one included. As in Node,
+    /// which keeps no mutable item that it puts itself, another node's is preferred to one put here.
     pub fn get(&mut self, now: Duration, get: Get) -> Result<Op, CommandError> {
         let op = self.begin()?;
-        let own = self.items.get(&get.target).map(|stored| Item {
+        let stored = self.items.get(&get.target);
+        let mine = stored.is_some_and(|stored| stored.mine);
+        let own = stored.map(|stored| Item {
             id: self.config.id,
             own: true,
             token: None,
@@ -83,9 +86,14 @@ impl Dht {
             return Ok(op);
         }
         let key = Key::from(Bytes::copy_from_slice(&get.target));
+        let fits = |k: [u8; 32]| crate::signature::mutable_target(&k, &get.salt) == get.target;
+        let (item, spare) = match own {
+            Some(own) if mine => (None, own.k.is_some_and(fits).then_some(own)),
+            own => (own, None),
+        };
         let waiter = Waiter::Get { op, salt: get.salt };
-        let mut traversal = Traversal::new(&self.config, key, Goal::Value, waiter);
-        traversal.item = own;
+        let traversal = Traversal::new(&self.config, key, Goal::Value, waiter);
+        let traversal = Traversal { item, spare, ..traversal };
         self.traverse(now, traversal);
         Ok(op)
     }

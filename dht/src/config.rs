@@ -72,6 +72,9 @@ pub struct Config {
     pub max_peers_per_service: usize,
     /// Bytes of a key, at most.
     pub max_key: usize,
+    /// Bytes of a key or value from which on a query may not fit into one packet. Networks drop
+    /// fragments, so that its silence is not held against the node.
+    pub max_unfragmented: usize,
     /// Bytes of all stored service names together.
     pub max_key_bytes: usize,
     /// Bytes of a token from another node, at most.
@@ -131,6 +134,7 @@ impl Config {
             max_services: 1_000_000,
             max_peers_per_service: 10_000,
             max_key: 8192,
+            max_unfragmented: 1200,
             max_key_bytes: 64 << 20,
             max_token: 128,
             max_lookup_peers: 100,

@@ -33,6 +33,8 @@ pub struct Item {
 pub(crate) struct Stored {
     pub(crate) v: Bytes,
     pub(crate) signed: Option<Signed>,
+    /// It was put here, not by another node.
+    pub(crate) mine: bool,
 }
 
 /// What makes an item mutable.

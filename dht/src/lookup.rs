@@ -62,6 +62,8 @@ pub(crate) struct Traversal {
     pub(crate) peers: Vec<[u8; COMPACT_PEER]>,
     /// The best item so far.
     pub(crate) item: Option<Item>,
+    /// The version that was put here: the result if nobody else has one as new.
+    pub(crate) spare: Option<Item>,
     /// Nodes that answered.
     pub(crate) answered: usize,
     /// It stands in the line for a free query.
@@ -87,6 +89,7 @@ impl Traversal {
             waiters: vec![waiter],
             peers: Vec::new(),
             item: None,
+            spare: None,
             answered: 0,
             in_line: false,
             k: config.k.max(1),

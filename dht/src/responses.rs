@@ -8,6 +8,7 @@ use crate::items::Item;
 use crate::krpc::Fields;
 use crate::lookup::{Goal, Traversal, Waiter};
 use crate::signature;
+use crate::store::Store;
 use crate::table::Dropped;
 use crate::transaction::{Mismatch, Purpose, Transaction};
 use bytes::Bytes;
@@ -75,11 +76,24 @@ impl Dht {
 
     /// Nobody answered a query, or somebody who is no node.
     pub(crate) fn take_silence(&mut self, now: Duration, silent: &Transaction) {
-        if let Some(id) = &silent.id {
+        if let Some(id) = &silent.id
+            && !self.may_be_fragmented(silent.purpose)
+        {
             let dropped = self.table.failed(now, id, silent.to);
             self.take_dropped(dropped);
         }
         self.take_failure(now, silent, None);
+    }
+
+    fn may_be_fragmented(&self, purpose: Purpose) -> bool {
+        let length = match purpose {
+            Purpose::Ping => 0,
+            Purpose::Traverse(number) => {
+                self.traversals.get(&number).map_or(0, |traversal| traversal.key.as_bytes().len())
+            }
+            Purpose::Store(number, _) => self.stores.get(&number).map_or(0, Store::length),
+        };
+        length > self.config.max_unfragmented
     }
 
     fn take_failure(
@@ -212,7 +226,11 @@ impl Dht {
             match waiter {
                 Waiter::Lookup(op) => self.end_lookup(op, &mut traversal),
                 Waiter::Get { op, .. } => {
-                    let result = traversal.item.take();
+                    let (found, spare) = (traversal.item.take(), traversal.spare.take());
+                    let result = match (found, spare) {
+                        (Some(found), Some(spare)) if spare.seq > found.seq => Some(spare),
+                        (found, spare) => found.or(spare),
+                    };
                     self.end(Event::Got { op, result });
                 }
                 Waiter::Store(job) => {

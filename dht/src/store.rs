@@ -50,7 +50,7 @@ impl Put {
     pub(crate) fn to_stored(&self) -> Stored {
         let signed = self.mutable.as_ref();
         let signed = signed.map(|m| Signed { k: m.k, sig: m.sig.clone(), seq: m.seq });
-        Stored { v: self.v.clone(), signed }
+        Stored { v: self.v.clone(), signed, mine: true }
     }
 }
 
@@ -104,6 +104,14 @@ impl Store {
             refusal: None,
             cached,
             in_line: false,
+        }
+    }
+
+    /// Bytes of what is stored.
+    pub(crate) fn length(&self) -> usize {
+        match &self.job {
+            Job::Announce { .. } => self.key.as_bytes().len(),
+            Job::Put { put, .. } => put.v.len(),
         }
     }
 

@@ -1,35 +1,14 @@
 //! What comes from outside is not trusted: it is answered within limits, or dropped and counted.
 
+mod wire;
+
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 use grenache_dht::krpc::{self, Body};
-use grenache_dht::{CommandError, Config, Dht, Event, NodeId};
+use grenache_dht::{Config, Dht, Event, NodeId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-
-const NOW: Duration = Duration::from_secs(1);
-
-fn config() -> Config {
-    Config::new(NodeId::new([0; 20]), 20001, [1; 32], [2; 32])
-}
-
-fn addr(n: u8) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, n), 1000 + u16::from(n))
-}
-
-fn query(id: &[u8], method: &str, arguments: &[u8]) -> Vec<u8> {
-    let id = [format!("d1:ad2:id{}:", id.len()).as_bytes(), id].concat();
-    let end = format!("e1:q{}:{method}1:t2:aa1:y1:qe", method.len());
-    [&id, arguments, end.as_bytes()].concat()
-}
-
-fn sent(dht: &mut Dht) -> Vec<(SocketAddrV4, Vec<u8>)> {
-    core::iter::from_fn(|| dht.poll_transmit().map(|t| (t.to, t.payload.to_vec()))).collect()
-}
-
-fn events(dht: &mut Dht) -> Vec<Event> {
-    core::iter::from_fn(|| dht.poll_event()).collect()
-}
+use wire::{NOW, VALUES, addr, config, events, query, response, sent};
 
 /// A node that knows one other, and the transaction of its lookup of "x" there.
 fn asking() -> (Dht, Vec<u8>) {
@@ -43,14 +22,6 @@ fn asking() -> (Dht, Vec<u8>) {
     let transaction = krpc::parse(&asked[0].1).unwrap().transaction.to_vec();
     (dht, transaction)
 }
-
-fn response(id: &[u8], fields: &[u8], transaction: &[u8]) -> Vec<u8> {
-    let id = [format!("d1:rd2:id{}:", id.len()).as_bytes(), id].concat();
-    let length = format!("e1:t{}:", transaction.len());
-    [&id, fields, length.as_bytes(), transaction, b"1:y1:re"].concat()
-}
-
-const VALUES: &[u8] = b"6:valuesl6:\x0a\x01\x01\x01\x00\x07e";
 
 #[test]
 fn answers_count_only_from_the_one_who_was_asked_and_once() {
@@ -279,107 +250,6 @@ fn a_grape_that_is_its_own_bootstrap_node_is_alone() {
     assert_eq!(events(&mut dht), [Event::Ready]);
     dht.announce(NOW, "x", 7, Ipv4Addr::LOCALHOST).unwrap();
     assert!(sent(&mut dht).is_empty());
-}
-
-#[test]
-fn stores_are_bounded_and_keep_what_they_have() {
-    let limits = Config {
-        max_services: 3,
-        max_peers_per_service: 2,
-        max_key: 10,
-        max_key_bytes: 20,
-        ..config()
-    };
-    let mut dht = Dht::new(limits, NOW);
-    let mut announce = |key: &str, port| {
-        dht.announce(NOW, key.to_owned(), port, Ipv4Addr::LOCALHOST).map(|_| {
-            let ends = events(&mut dht);
-            ends.iter().any(|e| matches!(e, Event::Announced { result: Ok(1), .. }))
-        })
-    };
-    assert_eq!(announce("eleven byte", 1), Err(CommandError::KeyTooLong));
-    assert_eq!(announce("a", 1), Ok(true));
-    assert_eq!(announce("a", 2), Ok(true));
-    assert_eq!(announce("a", 3), Ok(false));
-    assert_eq!(announce("a", 2), Ok(true), "renewed");
-    assert_eq!(announce("ten bytes1", 1), Ok(true));
-    assert_eq!(announce("ten bytes2", 1), Ok(false), "20 bytes of keys");
-    assert_eq!(announce("b", 1), Ok(true));
-    assert_eq!(announce("c", 1), Ok(false), "3 services");
-    assert_eq!(dht.stats().over_limit, 3);
-    assert_eq!((dht.stats().services, dht.stats().peers), (3, 4));
-    // When their time is up there is room again.
-    let later = NOW + Duration::from_secs(120);
-    dht.announce(later, "a", 3, Ipv4Addr::LOCALHOST).unwrap();
-    assert!(matches!(events(&mut dht).last(), Some(Event::Announced { result: Ok(1), .. })));
-}
-
-#[test]
-fn many_peers_are_answered_with_a_random_few() {
-    let mut dht = Dht::new(config(), NOW);
-    for port in 1..=5000 {
-        dht.announce(NOW, "x", port, Ipv4Addr::LOCALHOST).unwrap();
-    }
-    events(&mut dht);
-    let mut counts = vec![0; 5001];
-    for _ in 0..300 {
-        dht.receive(NOW, addr(1), &query(&[1; 20], "get_peers", b"9:info_hash1:x"));
-        let answer = sent(&mut dht).remove(0).1;
-        assert!(answer.len() <= config().max_answer);
-        let Body::Response(fields) = krpc::parse(&answer).unwrap().body else { panic!() };
-        let ports: Vec<_> =
-            fields.peers().map(|p| usize::from(u16::from_be_bytes([p[4], p[5]]))).collect();
-        assert!(ports.len() > 100);
-        ports.iter().for_each(|&port| counts[port] += 1);
-    }
-    assert!(counts[1..].iter().filter(|&&count| count > 0).count() > 4900);
-    assert!(counts.iter().all(|&count| count < 40));
-}
-
-#[test]
-fn commands_and_queries_in_flight_are_bounded_and_wait_their_turn() {
-    let limits = Config { max_operations: 50, max_queries: 5, ..config() };
-    let mut dht = Dht::new(limits, NOW);
-    for n in 1..=10u8 {
-        dht.receive(NOW, addr(n), &query(&[n; 20], "ping", b""));
-    }
-    sent(&mut dht);
-    events(&mut dht);
-    for n in 0..50 {
-        dht.lookup(NOW, format!("{n}")).unwrap();
-    }
-    assert_eq!(dht.lookup(NOW, "one more"), Err(CommandError::Busy));
-    let (mut done, mut asked) = (0, 0);
-    loop {
-        assert!(dht.stats().queries <= 5);
-        let queries = sent(&mut dht);
-        if queries.is_empty() {
-            break;
-        }
-        for (to, datagram) in queries {
-            asked += 1;
-            let n = to.ip().octets()[3];
-            let t = krpc::parse(&datagram).unwrap().transaction.to_vec();
-            dht.receive(NOW, to, &response(&[n; 20], VALUES, &t));
-        }
-        done += events(&mut dht).len();
-    }
-    assert_eq!((done, asked), (50, 500));
-    assert!(dht.lookup(NOW, "one more").is_ok());
-}
-
-#[test]
-fn what_the_driver_does_not_take_is_dropped_and_counted() {
-    let limits = Config { max_transmits: 10, max_notices: 10, ..config() };
-    let mut dht = Dht::new(limits, NOW);
-    for _ in 0..100 {
-        dht.receive(NOW, addr(1), &query(&[1; 20], "ping", b""));
-        dht.receive(NOW, addr(1), b"nonsense");
-    }
-    assert_eq!((sent(&mut dht).len(), events(&mut dht).len()), (10, 10));
-    // Ready, Node and Contact are notices too.
-    assert_eq!((dht.stats().untransmitted, dht.stats().unnoticed), (90, 93));
-    assert_eq!(dht.stats().malformed, 100);
 }
 
 #[test]
