@@ -92,8 +92,8 @@ impl Dht {
             own => (own, None),
         };
         let waiter = Waiter::Get { op, salt: get.salt };
-        let traversal = Traversal::new(&self.config, key, Goal::Value, waiter);
-        let traversal = Traversal { item, spare, ..traversal };
+        let mut traversal = Traversal::new(&self.config, key, Goal::Value, waiter);
+        (traversal.item, traversal.spare) = (item, spare);
         self.traverse(now, traversal);
         Ok(op)
     }

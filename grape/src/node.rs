@@ -19,6 +19,9 @@ use crate::shard::Shard;
 /// How long requests that run may take once the grape is asked to stop.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Longest name of a service that is sent or taken, in bytes.
+const MAX_NAME: usize = 8192;
+
 /// What every core of one grape runs; the engine calls [`Node::run`] once on each.
 pub struct Node {
     /// The grape's settings.
@@ -42,6 +45,12 @@ impl Node {
             udp: vec![self.config.dht_addr()],
             steer: (self.config.cores > 1).then(crate::steer::answers_to_their_core),
             name: "grape".into(),
+            limits: grenache_engine::Limits {
+                // A service's name may be as long as a request's body, and goes out whole.
+                udp_buffer_size: self.config.limits.max_payload.clamp(1024, MAX_NAME) + 1024,
+                udp_buffers: 256,
+                ..grenache_engine::Limits::default()
+            },
             ..grenache_engine::Config::default()
         }
     }
@@ -64,6 +73,7 @@ impl Node {
             max_tables: self.config.dht_max_tables,
             max_values: self.config.dht_max_values,
             owner_seed: self.identity.owner_seed,
+            max_key: MAX_NAME,
             ..grenache_dht::Config::new(
                 self.identity.id,
                 dht_port,
