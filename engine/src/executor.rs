@@ -74,7 +74,7 @@ pub(crate) struct Parts {
 pub(crate) struct Executor {
     index: usize,
     home: Arc<Home>,
-    idle: Idle,
+    idle: Cell<Idle>,
     turn_polls: usize,
     tasks: Tasks,
     ready: RefCell<VecDeque<TaskId>>,
@@ -98,7 +98,7 @@ impl Executor {
         Rc::new(Self {
             index: parts.index,
             home: parts.home,
-            idle: parts.idle,
+            idle: Cell::new(parts.idle),
             turn_polls: parts.limits.turn_polls.max(1),
             tasks: Tasks::default(),
             ready: RefCell::default(),
@@ -182,7 +182,7 @@ impl Executor {
 
     /// Looks for work without entering the kernel; false once the time to do so is over.
     fn spin(&self) -> bool {
-        let Idle::Spin(patience) = self.idle else { return false };
+        let Idle::Spin(patience) = self.idle.get() else { return false };
         let deadline = self.next_deadline();
         let mut started = None;
         loop {
@@ -228,6 +228,8 @@ impl Executor {
     pub(crate) fn shut_down(self: &Rc<Self>) {
         let _entered = self.enter();
         self.abandon();
+        // Each event may be the last one; spinning would look for work that comes no more.
+        self.idle.set(Idle::Park);
         while self.is_closing() {
             self.turn(true);
         }

@@ -157,7 +157,10 @@ pub(crate) fn choose(choice: DriverChoice) -> io::Result<(DriverKind, Option<Str
     if choice == DriverChoice::Epoll {
         return Ok((DriverKind::Epoll, None));
     }
-    match uring::UringDriver::probe() {
+    // On a thread that ends: the kernel interrupts calls of a thread that has used a ring, once,
+    // when it takes the ring down.
+    let probe = std::thread::Builder::new().spawn(uring::UringDriver::probe)?;
+    match probe.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())) {
         Ok(()) => Ok((DriverKind::Uring, None)),
         Err(error) if choice == DriverChoice::Uring => Err(error),
         Err(error) => {
