@@ -108,3 +108,24 @@ fn what_the_driver_does_not_take_is_dropped_and_counted() {
     assert_eq!((dht.stats().untransmitted, dht.stats().unnoticed), (90, 93));
     assert_eq!(dht.stats().malformed, 100);
 }
+
+#[test]
+fn silence_about_a_name_that_may_not_have_arrived_blames_nobody() {
+    let mut dht = Dht::new(config(), NOW);
+    dht.receive(NOW, addr(1), &query(&[1; 20], "ping", b""));
+    let mut now = NOW;
+    let mut ask = |dht: &mut Dht, name: String| {
+        dht.lookup(now, name).unwrap();
+        while dht.stats().queries > 0 {
+            now = dht.poll_timeout().unwrap();
+            dht.handle_timeout(now);
+        }
+        let ended = events(dht).iter().any(|event| matches!(event, Event::LookupDone { .. }));
+        assert!(ended);
+        dht.contacts().count()
+    };
+    for _ in 0..5 {
+        assert_eq!(ask(&mut dht, "n".repeat(2000)), 1);
+    }
+    assert_eq!((0..5).map(|_| ask(&mut dht, "n".into())).last(), Some(0));
+}

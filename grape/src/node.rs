@@ -22,6 +22,9 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Longest name of a service that is sent or taken, in bytes.
 const MAX_NAME: usize = 8192;
 
+/// Largest datagram taken: an answer with 4,000 peers. Buffers cost memory only where written.
+const LARGEST_DATAGRAM: usize = 32 * 1024;
+
 /// What every core of one grape runs; the engine calls [`Node::run`] once on each.
 pub struct Node {
     /// The grape's settings.
@@ -46,8 +49,8 @@ impl Node {
             steer: (self.config.cores > 1).then(crate::steer::answers_to_their_core),
             name: "grape".into(),
             limits: grenache_engine::Limits {
-                // A service's name may be as long as a request's body, and goes out whole.
-                udp_buffer_size: self.config.limits.max_payload.clamp(1024, MAX_NAME) + 1024,
+                // Names of services go out whole, and Node answers with all the peers it has.
+                udp_buffer_size: LARGEST_DATAGRAM,
                 udp_buffers: 256,
                 ..grenache_engine::Limits::default()
             },
