@@ -67,6 +67,10 @@ impl Announcer {
                 continue;
             };
             let answer = &answer[..count];
+            if answer.ends_with(b"1:y1:qe") {
+                // The grape wants to know us too; nodes that do not answer are common.
+                continue;
+            }
             if !answer.ends_with(b"1:y1:re") {
                 let text = answer.escape_ascii();
                 return Err(io::Error::new(
