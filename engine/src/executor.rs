@@ -224,7 +224,8 @@ impl Executor {
         }
     }
 
-    /// Drops all tasks, then gives what they wrote the time to leave that `Limits::linger` says.
+    /// Drops all tasks, then gives what they wrote the time to leave that `Limits::linger` says. Peers
+    /// are not waited for.
     pub(crate) fn shut_down(self: &Rc<Self>) {
         let _entered = self.enter();
         self.abandon();
@@ -245,6 +246,7 @@ impl Executor {
         let _entered = self.enter();
         self.tasks.clear();
         self.ready.borrow_mut().clear();
+        self.sockets.borrow_mut().leave();
     }
 
     /// Queues a new task.

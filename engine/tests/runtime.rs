@@ -161,6 +161,34 @@ fn stop_ends_a_runtime_with_open_connections() {
 }
 
 #[test]
+fn ending_waits_for_what_is_queued_and_for_no_peer() {
+    for driver in DRIVERS {
+        let limits = Limits { linger: Duration::from_secs(1000), ..Limits::default() };
+        let config = Config { tcp: vec![any()], limits, ..config(driver) };
+        let runtime = Runtime::start(config, |core: Core<()>| async move {
+            let (idle, _) = core.listeners[0].accept().await.expect("a connection");
+            let (dropped, _) = core.listeners[0].accept().await.expect("a connection");
+            dropped.write(b"bye");
+            drop(dropped);
+            let (busy, _) = core.listeners[0].accept().await.expect("a connection");
+            busy.write(&vec![7; 1_000_000]);
+            drop((idle, busy));
+        });
+        let runtime = runtime.expect("it starts");
+        let connect = || TcpStream::connect(runtime.tcp_addrs()[0]).expect("a connection");
+        let (mut idle, mut dropped, mut busy) = (connect(), connect(), connect());
+        let read = |stream: &mut TcpStream| {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).expect("all of it");
+            bytes.len()
+        };
+        assert_eq!((read(&mut busy), read(&mut idle), read(&mut dropped)), (1_000_000, 0, 3));
+        // No peer has closed its side: a core that waited for that would wait long.
+        runtime.join().expect("no core panics");
+    }
+}
+
+#[test]
 fn more_cores_than_cpus_serve() {
     for driver in DRIVERS {
         let config = Config { cores: 9, tcp: vec![any()], ..config(driver) };

@@ -60,6 +60,8 @@ pub(crate) struct Sockets {
     dirty: VecDeque<Key>,
     /// Dropped streams that still send, by deadline.
     lingering: VecDeque<(Duration, Key)>,
+    /// The core ends: what has nothing to send any more does not wait for its peer.
+    leaving: bool,
     closing: usize,
     resting: Vec<(Duration, Key)>,
     pub(crate) spare: Spare,
@@ -224,6 +226,7 @@ impl Sockets {
             now,
             dirty: VecDeque::new(),
             lingering: VecDeque::new(),
+            leaving: false,
             closing: 0,
             resting: Vec::new(),
             spare: Spare::default(),
@@ -277,6 +280,7 @@ impl Sockets {
     }
 
     fn flush_stream(&mut self, key: Key, driver: &mut dyn Driver) {
+        let leaving = self.leaving;
         let Some(stream) = self.stream(key) else { return };
         if stream.released {
             return;
@@ -288,12 +292,19 @@ impl Sockets {
         } else if !stream.out.is_empty() {
             stream.sending = true;
             driver.send(key, self);
-        } else if stream.dropped && stream.eof {
+        } else if stream.dropped && (stream.eof || leaving) {
             self.release(key, false, driver);
         } else if stream.fin == Fin::Wanted || (stream.dropped && stream.fin == Fin::No) {
             stream.fin = Fin::Sent;
             driver.finish(key, self);
         }
+    }
+
+    /// The core ends: dropped streams that have sent everything are closed now.
+    pub(crate) fn leave(&mut self) {
+        self.leaving = true;
+        let lingering: Vec<Key> = self.lingering.iter().map(|(_, key)| *key).collect();
+        lingering.into_iter().for_each(|key| self.mark(key));
     }
 
     /// Whether something waits for `flush`.
