@@ -1,6 +1,5 @@
 //! A running engine: its threads, and how others stop them and talk to them.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -8,76 +7,17 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-use crate::config::{Config, DriverKind, Pinning};
+use crate::config::{Config, DriverKind};
 use crate::core::Core;
 use crate::driver::clock::Clock;
 use crate::driver::{self, Bound, Protocol};
-use crate::executor::{Executor, Parts};
+use crate::error::{CorePanicked, StartError};
 use crate::mesh::{self, Ends, Full, Outside};
-use crate::net::bind::{self, BindError};
+use crate::net::bind;
 use crate::sys::EventFd;
-use crate::task::{self, JoinError};
+use crate::task::JoinError;
+use crate::thread::{Seed, run_core};
 use crate::wake::Home;
-
-/// Why a runtime did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// `Config::cores` is zero.
-    NoCores,
-    /// An address is taken or not there.
-    Bind(BindError),
-    /// io_uring was asked for and the system refuses it.
-    Uring(io::Error),
-    /// The system refused anything else: a thread, a descriptor, the steering program.
-    System {
-        /// What was being done.
-        doing: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCores => f.write_str("a runtime needs at least one core"),
-            Self::Bind(error) => error.fmt(f),
-            Self::Uring(error) => write!(f, "io_uring is not available: {error}"),
-            Self::System { doing, source } => write!(f, "{doing} failed: {source}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NoCores => None,
-            Self::Bind(error) => Some(error),
-            Self::Uring(error) | Self::System { source: error, .. } => Some(error),
-        }
-    }
-}
-
-impl From<BindError> for StartError {
-    fn from(error: BindError) -> Self {
-        Self::Bind(error)
-    }
-}
-
-/// `main` of a core, or the engine below it, panicked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CorePanicked {
-    /// The first such core.
-    pub core: usize,
-}
-
-impl fmt::Display for CorePanicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "core {} panicked", self.core)
-    }
-}
-
-impl std::error::Error for CorePanicked {}
 
 /// Tells all cores of a runtime to stop. Clones do the same.
 #[derive(Clone)]
@@ -89,6 +29,10 @@ impl Stopper {
     /// Resolves [`shutdown`](crate::shutdown) on every core.
     pub fn stop(&self) {
         self.homes.iter().for_each(|home| home.stop());
+    }
+
+    pub(crate) fn home(&self, core: usize) -> Arc<Home> {
+        self.homes[core].clone()
     }
 }
 
@@ -125,19 +69,6 @@ pub struct Runtime<M> {
     poster: Poster<M>,
     stopper: Stopper,
     threads: Vec<JoinHandle<Result<(), JoinError>>>,
-}
-
-/// What one core's thread starts with.
-struct Seed<M> {
-    index: usize,
-    config: Arc<Config>,
-    driver: DriverKind,
-    clock: Clock,
-    bell: EventFd,
-    ends: Ends<M>,
-    tcp: Vec<Bound>,
-    udp: Vec<Bound>,
-    stopper: Stopper,
 }
 
 impl<M: Send + 'static> Runtime<M> {
@@ -303,78 +234,4 @@ fn bind_all(
         groups.push(group);
     }
     Ok((groups.iter().map(|group| group[0].address).collect(), groups))
-}
-
-fn run_core<M, F, Fut>(
-    seed: Seed<M>,
-    main: &Arc<F>,
-    report: &mpsc::Sender<io::Result<()>>,
-    permitted: &mpsc::Receiver<()>,
-) -> Result<(), JoinError>
-where
-    M: Send + 'static,
-    F: Fn(Core<M>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = ()> + 'static,
-{
-    let stopper = seed.stopper.clone();
-    let stop_others = StopUnless { stopper, fine: std::cell::Cell::new(false) };
-    let (executor, core) = match open_core(seed) {
-        Ok(opened) => opened,
-        Err(error) => {
-            let _ = report.send(Err(error));
-            return Ok(());
-        }
-    };
-    let _ = report.send(Ok(()));
-    if permitted.recv().is_err() {
-        drop(core);
-        executor.shut_down();
-        return Ok(());
-    }
-    let main = main.clone();
-    let entered = executor.enter();
-    let main = task::spawn_on(&executor, async move { main(core).await });
-    while !main.is_finished() {
-        executor.turn(true);
-    }
-    let result = main.take_result().unwrap_or(Err(JoinError::Aborted));
-    drop(main);
-    drop(entered);
-    stop_others.fine.set(result.is_ok());
-    executor.shut_down();
-    result
-}
-
-fn open_core<M>(seed: Seed<M>) -> io::Result<(std::rc::Rc<Executor>, Core<M>)> {
-    let limits = &seed.config.limits;
-    if let Pinning::From(first) = seed.config.pinning
-        && let Err(error) = crate::sys::pin_thread(first + seed.index)
-    {
-        tracing::warn!("core {} is not pinned: {error}", seed.index);
-    }
-    let home = seed.stopper.homes[seed.index].clone();
-    let executor = Executor::new(Parts {
-        index: seed.index,
-        driver: driver::open(seed.driver, seed.bell, seed.clock, limits)?,
-        home,
-        inbound: seed.ends.links(),
-        limits: limits.clone(),
-        idle: seed.config.idle,
-    });
-    let core = Core::open(&executor, seed.config.cores, seed.ends, seed.tcp, seed.udp)?;
-    Ok((executor, core))
-}
-
-/// When a core dies, the others must not wait for it for ever.
-struct StopUnless {
-    stopper: Stopper,
-    fine: std::cell::Cell<bool>,
-}
-
-impl Drop for StopUnless {
-    fn drop(&mut self) {
-        if !self.fine.get() {
-            self.stopper.stop();
-        }
-    }
 }

@@ -76,8 +76,8 @@ pub use network::{Network, Traffic};
 
 use crate::config::Config;
 use crate::core::Core;
+use crate::error::StartError;
 use crate::mesh::{Full, Outside};
-use crate::runtime::StartError;
 use crate::stats::Stats;
 use net::{Net, Step};
 use node::{Node, Rung};

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::config::{BpfInstruction, Limits};
 use crate::driver::{Bound, Protocol};
+
+const RETRIES: u32 = 5;
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// An address could not be had.
 #[derive(Debug)]
@@ -41,11 +45,18 @@ pub(crate) fn bind_group(
     limits: &Limits,
 ) -> Result<Vec<Bound>, BindError> {
     let name = if protocol == Protocol::Tcp { "TCP" } else { "UDP" };
-    try_bind_group(protocol, address, count, limits).map_err(|source| BindError {
-        protocol: name,
-        address,
-        source,
-    })
+    // The system closes the sockets of a killed process that used io_uring a little after its end.
+    let mut patience = RETRIES;
+    let bound = loop {
+        match try_bind_group(protocol, address, count, limits) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && patience > 0 => {
+                patience -= 1;
+                std::thread::sleep(RETRY_AFTER);
+            }
+            bound => break bound,
+        }
+    };
+    bound.map_err(|source| BindError { protocol: name, address, source })
 }
 
 /// Binds a socket for one core.

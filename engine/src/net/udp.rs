@@ -54,7 +54,7 @@ impl UdpSocket {
     /// Waits for a datagram. Dropping the future loses none.
     ///
     /// # Errors
-    /// None today: errors of single datagrams are counted, see [`stats`](crate::stats).
+    /// None today: errors of single datagrams are counted, see [`Stats`](crate::Stats).
     pub async fn recv(&self) -> io::Result<Datagram> {
         poll_fn(|context| self.poll_recv(context)).await
     }

@@ -1,5 +1,8 @@
 //! Datagrams: receiving and sending.
 
+// Operations carry addresses of memory that must outlive them.
+#![allow(unsafe_code)]
+
 use std::os::fd::AsRawFd;
 
 use io_uring::opcode;

@@ -13,7 +13,9 @@
 #![allow(unsafe_code)]
 
 mod datagram;
+mod listener;
 mod message;
+mod op;
 mod ring;
 mod stream;
 
@@ -31,9 +33,10 @@ use slab::Slab;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use self::message::{Gather, Packet};
+use self::op::{Op, key_of, op_of, user_data};
 use self::ring::{Completion, Ring};
 use super::clock::Clock;
-use super::{Bound, Driver, Flow, Key, Protocol, Wait};
+use super::{Bound, Driver, Key, Protocol, Wait};
 use crate::buffer_ring::BufferRing;
 use crate::config::{DriverKind, Limits};
 use crate::mesh::Link;
@@ -43,47 +46,6 @@ use crate::sys::EventFd;
 
 const STREAM_GROUP: u16 = 0;
 const DATAGRAM_GROUP: u16 = 1;
-
-/// What an operation is, in the top byte of its user data. The rest is a [`Key`], for `Packet` the
-/// index of the packet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Op {
-    Accept,
-    Receive,
-    Send,
-    Connect,
-    Finish,
-    ReceiveDatagrams,
-    Packet,
-    Bell,
-    /// Cancels and closes, whose outcome nobody needs.
-    Quiet,
-}
-
-const OPS: [Op; 9] = [
-    Op::Accept,
-    Op::Receive,
-    Op::Send,
-    Op::Connect,
-    Op::Finish,
-    Op::ReceiveDatagrams,
-    Op::Packet,
-    Op::Bell,
-    Op::Quiet,
-];
-
-fn user_data(op: Op, key: Key) -> u64 {
-    (op as u64) << 56 | u64::from(key.generation) << 32 | u64::from(key.slot)
-}
-
-fn op_of(user_data: u64) -> Op {
-    OPS.get((user_data >> 56) as usize).copied().unwrap_or(Op::Quiet)
-}
-
-fn key_of(user_data: u64) -> Key {
-    Key { slot: user_data as u32, generation: (user_data >> 32) as u32 & 0x00ff_ffff }
-}
 
 struct Io {
     key: Key,
@@ -115,7 +77,9 @@ pub(crate) struct UringDriver {
     datagram_buffers: Rc<BufferRing>,
     datagram_header: Box<libc::msghdr>,
     packets: Slab<Box<Packet>>,
+    #[expect(clippy::vec_box, reason = "a packet's box moves into the slab as it is")]
     spare_packets: Vec<Box<Packet>>,
+    #[expect(clippy::vec_box, reason = "a gather's box moves into its socket as it is")]
     spare_gathers: Vec<Box<Gather>>,
 }
 
@@ -294,43 +258,6 @@ impl UringDriver {
             Op::Packet => self.packet_sent(completion, sockets),
             Op::Bell => self.rung(completion),
             Op::Quiet => {}
-        }
-    }
-
-    fn accepted(&mut self, key: Key, completion: Completion, sockets: &mut Sockets) {
-        if completion.result >= 0 {
-            // SAFETY: the kernel made this descriptor for us.
-            let fd = unsafe { OwnedFd::from_raw_fd(completion.result) };
-            self.open_accepted(key, fd, sockets);
-        } else {
-            match -completion.result {
-                libc::ECANCELED | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN => {}
-                errno => {
-                    if let Some(io) = self.io(key)
-                        && !io.closing
-                    {
-                        io.wanted = false;
-                        sockets.accept_failed(key, errno);
-                    }
-                }
-            }
-        }
-        if !completion.more() {
-            self.multishot_ended(key, sockets);
-        }
-    }
-
-    fn open_accepted(&mut self, listener: Key, fd: OwnedFd, sockets: &mut Sockets) {
-        // A peer that is gone already has no address; there is nobody to serve.
-        let peer = SockRef::from(&fd).peer_addr();
-        let Ok(peer) = peer.and_then(|peer| bind::to_socket_address(&peer)) else { return };
-        let (stream, flow) = sockets.accepted(listener, peer);
-        if let Some(stream) = stream {
-            self.insert(stream, fd, Op::Receive);
-            self.want(stream, true);
-        }
-        if flow == Flow::Pause {
-            self.want(listener, false);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Streams: connecting, receiving, sending.
 
+// Operations carry addresses of memory that must outlive them.
+#![allow(unsafe_code)]
+
 use std::os::fd::AsRawFd;
 
 use io_uring::opcode;
