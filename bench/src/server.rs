@@ -62,6 +62,15 @@ impl Server {
         threads(self.child.id())
     }
 
+    /// The CPU that thread `id` ran on last (field 39 of proc_pid_stat(5)).
+    pub fn last_cpu(&self, id: u32) -> io::Result<usize> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/task/{id}/stat", self.child.id()))?;
+        // The name in field 2 may hold spaces, but ends with the last parenthesis.
+        let after = stat.rsplit(')').next().unwrap_or_default();
+        let cpu = after.split_whitespace().nth(39 - 3).and_then(|field| field.parse().ok());
+        cpu.ok_or_else(|| io::Error::other(format!("stat reads {stat:?}")))
+    }
+
     /// Resident memory, bytes (VmRSS of /proc/PID/status).
     pub fn resident(&self) -> io::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

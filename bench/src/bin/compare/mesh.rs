@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grenache_bench::load::{Http, Post};
 use grenache_bench::sample::median;
-use grenache_bench::server::Server;
+use grenache_bench::server::{SERVER_CPU, Server};
 use serde_json::json;
 
 use crate::Plan;
@@ -29,11 +29,12 @@ struct Figure {
 
 pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     let ring = Ring::start(plan, Kind::Ours, 2)?;
+    let mut client = at_the_server_cpu(&ring)?;
     let mut figures = Vec::new();
     let services = if plan.quick { SERVICES / 4 } else { SERVICES };
     eprintln!("mesh: {services} services");
     for number in 0..services {
-        figures.push(measure(plan, &ring, &format!("rest:mesh:{number}"))?);
+        figures.push(measure(plan, &ring, &mut client, &format!("rest:mesh:{number}"))?);
     }
     let (near, far): (Vec<_>, Vec<_>) =
         figures.iter().partition(|figure| figure.elsewhere < SHARED);
@@ -63,34 +64,47 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-fn measure(plan: &Plan, ring: &Ring, service: &str) -> io::Result<Figure> {
+/// A connection whose core runs on the CPU of the server, not on that of the load: which CPU a core has next to it
+/// matters as much as which core owns a service, so all figures are taken from the same one.
+fn at_the_server_cpu(ring: &Ring) -> io::Result<Http> {
+    // Answered by the connection's own core alone.
+    let unknown = [Post::new("/nothing", "{}", "\"ERR_REQ_NOTFOUND\"")];
+    for _ in 0..64 {
+        let mut client = Http::connect(ring.api, 1, 1)?;
+        let before = threads(&ring.tested)?;
+        client.run(&unknown, Duration::from_millis(20))?;
+        let used = used(&before, &threads(&ring.tested)?);
+        let home = used.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(id, _)| *id);
+        if let Some(id) = home
+            && ring.tested.last_cpu(id)? == SERVER_CPU
+        {
+            return Ok(client);
+        }
+    }
+    Err(io::Error::other("no connection was given to the core on the server's CPU"))
+}
+
+fn measure(plan: &Plan, ring: &Ring, client: &mut Http, service: &str) -> io::Result<Figure> {
     ring::announce(ring.api, service)?;
     let found = ring::lookup(ring.api, service)?;
     let posts = [Post::new("/lookup", &ring::question(service), &found)];
-    let mut client = Http::connect(ring.api, 1, 1)?;
     client.run(&posts, plan.times.warm_up)?;
     let before = threads(&ring.tested)?;
     let outcome = client.run(&posts, plan.times.window)?;
-    let after = threads(&ring.tested)?;
-    // A thread is matched by its id, never by its place.
-    let mut used: Vec<f64> = after
-        .iter()
-        .map(|(id, time)| {
-            let was = before
-                .iter()
-                .find(|(other, _)| other == id)
-                .map_or(Duration::ZERO, |(_, time)| *time);
-            (*time - was).as_secs_f64()
-        })
-        .collect();
-    used.sort_by(f64::total_cmp);
-    let (all, most) = (used.iter().sum::<f64>(), used.last().copied().unwrap_or(0.0));
+    let used = used(&before, &threads(&ring.tested)?);
+    let all: f64 = used.iter().map(|(_, seconds)| seconds).sum();
+    let most = used.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
     let cpu = all * 1e6 / outcome.requests as f64;
-    Ok(Figure {
-        cpu,
-        rate: outcome.requests as f64 / outcome.elapsed.as_secs_f64(),
-        elsewhere: 1.0 - most / all,
-    })
+    let rate = outcome.requests as f64 / outcome.elapsed.as_secs_f64();
+    Ok(Figure { cpu, rate, elsewhere: 1.0 - most / all })
+}
+
+/// Seconds of CPU that each thread used between two looks.
+fn used(before: &[(u32, Duration)], after: &[(u32, Duration)]) -> Vec<(u32, f64)> {
+    let was = |id| {
+        before.iter().find(|(other, _)| *other == id).map_or(Duration::ZERO, |(_, time)| *time)
+    };
+    after.iter().map(|&(id, time)| (id, (time - was(id)).as_secs_f64())).collect()
 }
 
 /// CPU times once the threads have parked.
