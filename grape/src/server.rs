@@ -112,19 +112,17 @@ impl Client {
 
     async fn run(mut self) {
         let mut connection = Connection::new(self.server.http);
-        // When the request that is coming in began.
+        // When the request that is coming in began, or the wait for the client to hang up.
         let mut began = None;
         loop {
+            let mut left = |limit| (*began.get_or_insert(now()) + limit).saturating_sub(now());
             let wait = match connection.phase() {
                 Phase::Idle => {
                     began = None;
                     self.server.limits.idle_timeout
                 }
-                Phase::Head | Phase::Body => {
-                    let end = *began.get_or_insert(now()) + self.server.limits.request_timeout;
-                    end.saturating_sub(now())
-                }
-                Phase::Closing => CLOSING_TIMEOUT,
+                Phase::Head | Phase::Body => left(self.server.limits.request_timeout),
+                Phase::Closing => left(CLOSING_TIMEOUT),
                 Phase::Exhausted => return,
             };
             match timeout(wait, self.stream.recv()).await {
@@ -142,6 +140,10 @@ impl Client {
                     }
                     return;
                 }
+            }
+            if !self.answers.is_empty() {
+                // What has come of yet another request counts from its own beginning.
+                began = None;
             }
             if self.answer().await.is_err() {
                 return;
