@@ -36,6 +36,8 @@ enum Slot {
 pub(crate) struct Calls {
     slots: Vec<Slot>,
     free: Option<u32>,
+    /// Tickets that have not been released.
+    open: usize,
     limit: usize,
     running: HashMap<Op, Asker>,
     held: VecDeque<(usize, Message)>,
@@ -43,8 +45,8 @@ pub(crate) struct Calls {
 
 impl Calls {
     pub(crate) fn new(limit: usize) -> Calls {
-        let running = HashMap::new();
-        Calls { slots: Vec::new(), free: None, limit, running, held: VecDeque::new() }
+        let (slots, running, held) = (Vec::new(), HashMap::new(), VecDeque::new());
+        Calls { slots, free: None, open: 0, limit, running, held }
     }
 
     /// A ticket for a new call; `None` when the limit is reached.
@@ -62,6 +64,7 @@ impl Calls {
             None => return None,
         };
         self.slots[index as usize] = Slot::Waiting(None);
+        self.open += 1;
         Some(Ticket(index))
     }
 
@@ -112,6 +115,7 @@ impl Calls {
     pub(crate) fn release(&mut self, ticket: Ticket) {
         self.slots[ticket.0 as usize] = Slot::Free { next: self.free };
         self.free = Some(ticket.0);
+        self.open -= 1;
     }
 
     /// An operation of this core's DHT has begun.
@@ -144,10 +148,9 @@ impl Calls {
         !self.held.is_empty()
     }
 
-    /// Calls begun here that have not been redeemed.
-    #[cfg(test)]
-    fn open_count(&self) -> usize {
-        self.slots.iter().filter(|slot| !matches!(slot, Slot::Free { .. })).count()
+    /// Whether no call is in progress: begun here and not redeemed, or run here for another core.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open == 0 && self.running.is_empty() && self.held.is_empty()
     }
 }
 
@@ -166,7 +169,8 @@ mod tests {
         assert_eq!(calls.open(), Some(a));
         calls.resolve(b, Reply::Peers(Vec::new()));
         assert!(matches!(calls.poll(b, Waker::noop()), Poll::Ready(Reply::Peers(_))));
-        assert_eq!(calls.open_count(), 1);
+        assert_eq!(calls.open, 1);
+        assert!(!calls.is_empty());
     }
 
     #[test]
@@ -176,7 +180,7 @@ mod tests {
         assert!(calls.poll(ticket, Waker::noop()).is_pending());
         calls.resolve(ticket, Reply::Busy);
         calls.abandon(ticket);
-        assert_eq!(calls.open_count(), 0);
+        assert!(calls.is_empty());
     }
 
     #[test]

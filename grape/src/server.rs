@@ -60,10 +60,10 @@ impl Server {
         }
     }
 
-    /// Waits until no answer is owed, at most `limit`.
+    /// Waits until no answer is owed, to a client or to another core, at most `limit`.
     pub(crate) async fn finish(&self, limit: Duration) {
         let end = now() + limit;
-        while self.busy.get() > 0 && now() < end {
+        while (self.busy.get() > 0 || !self.shard.is_idle()) && now() < end {
             sleep(Duration::from_millis(5)).await;
         }
     }

@@ -113,6 +113,11 @@ impl Shard {
         Pending(Some((self.clone(), ticket)))
     }
 
+    /// Whether no call is in progress, neither begun here nor run here for another core.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.borrow().is_empty()
+    }
+
     fn owner(&self, call: &Call) -> usize {
         let dht = self.dht.borrow();
         usize::from(match call {

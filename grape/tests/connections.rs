@@ -1,7 +1,7 @@
 //! How long connections to a grape's API live, and what they are told when it ends.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use grenache_grape::{Config, Grape, Limits};
@@ -79,5 +79,51 @@ fn who_was_told_to_go_cannot_stay_by_trickling() {
         assert!(began.elapsed() < Duration::from_secs(8), "it is still there");
         // The pace of the trickle.
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The answer of a DHT node that knows nobody to a query.
+fn node_answer(query: &[u8]) -> Vec<u8> {
+    let at = query.windows(5).position(|bytes| bytes == b"1:t4:").expect("a transaction id");
+    let id = &query[at + 5..at + 9];
+    [b"d1:rd2:id20:abcdefghij01234567895:nodes0:5:token1:te1:t4:", id, b"1:y1:re"].concat()
+}
+
+#[test]
+fn a_stop_lets_lookups_end_whichever_cores_they_run_on() {
+    const KEYS: usize = 12;
+    for cores in [1, 2] {
+        let node = UdpSocket::bind("127.0.0.1:0").unwrap();
+        node.set_read_timeout(Some(DEADLINE)).unwrap();
+        let bootstrap = vec![node.local_addr().unwrap().to_string()];
+        let grape = Grape::start(Config { cores, bootstrap, ..lone(Limits::default()) }).unwrap();
+        // All on one connection, which belongs to one core; the keys belong to all of them.
+        let mut stream = connect(&grape);
+        let lookup = |key| {
+            let body = format!("{{\"data\":\"service {key}\"}}");
+            let length = body.len();
+            format!("POST /lookup HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{body}")
+        };
+        stream.write_all((0..KEYS).map(lookup).collect::<String>().as_bytes()).unwrap();
+        let mut held = Vec::new();
+        while held.len() < KEYS {
+            let mut buffer = [0; 2048];
+            let (length, from) = node.recv_from(&mut buffer).expect("a query");
+            let query = &buffer[..length];
+            if query.windows(9).any(|bytes| bytes == b"get_peers") {
+                held.push((node_answer(query), from));
+            } else {
+                node.send_to(&node_answer(query), from).unwrap();
+            }
+        }
+        grape.stopper().stop();
+        // Nothing tells when a core has taken notice.
+        std::thread::sleep(Duration::from_millis(50));
+        for (answer, to) in held {
+            node.send_to(&answer, to).unwrap();
+        }
+        let answers = rest(&stream);
+        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), KEYS, "{cores} cores: {answers}");
+        grape.join().unwrap();
     }
 }
