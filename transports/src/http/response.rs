@@ -35,7 +35,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Appends a whole answer.
+/// Appends a whole answer; without the body if answers of this status have none.
 #[inline]
 pub fn write(
     out: &mut BytesMut,
@@ -47,7 +47,9 @@ pub fn write(
 ) {
     out.reserve(256 + body.len());
     write_head(out, status, persistence, date, fields, Framing::Length(body.len() as u64));
-    out.put_slice(body);
+    if has_body(status) {
+        out.put_slice(body);
+    }
 }
 
 /// Appends the answer to an error: its one line of text, and the connection closes.
@@ -56,7 +58,7 @@ pub fn write_error(out: &mut BytesMut, error: Error, date: &[u8; 29]) {
 }
 
 /// Appends the head of an answer whose body is written by others, or of one to HEAD, which has none. `framing` is what the
-/// head says of the body; 1xx and 204 say nothing of it whatever it is.
+/// head says of the body; 1xx, 204 and 304, which never have one, say nothing of it whatever it is.
 pub fn write_head(
     out: &mut BytesMut,
     status: u16,
@@ -76,11 +78,11 @@ pub fn write_head(
     }
     out.put_slice(date);
     match framing {
-        Framing::Length(length) if status >= 200 && status != 204 => {
+        Framing::Length(length) if has_body(status) => {
             out.put_slice(b"\r\ncontent-length: ");
             put_decimal(out, length);
         }
-        Framing::Chunked if status >= 200 && status != 204 => {
+        Framing::Chunked if has_body(status) => {
             out.put_slice(b"\r\ntransfer-encoding: chunked");
         }
         _ => {}
@@ -97,6 +99,11 @@ pub fn write_head(
         out.put_slice(field.value);
     }
     out.put_slice(b"\r\n\r\n");
+}
+
+/// Whether answers of this status have a body (RFC 9112 section 6.3): bytes after others would be taken for the next answer.
+const fn has_body(status: u16) -> bool {
+    status >= 200 && !matches!(status, 204 | 304)
 }
 
 fn put_decimal(out: &mut BytesMut, mut value: u64) {
@@ -173,10 +180,12 @@ mod tests {
         assert!(head(200, Framing::Length(u64::MAX)).contains("length: 18446744073709551615\r\n"));
         assert!(head(200, Framing::Chunked).contains("\r\ntransfer-encoding: chunked\r\n"));
         assert!(head(200, Framing::None).ends_with("GMT\r\nconnection: keep-alive\r\n\r\n"));
-        for status in [101, 204] {
+        for status in [101, 204, 304] {
             for framing in [Framing::Length(5), Framing::Chunked] {
                 assert!(head(status, framing).ends_with("GMT\r\nconnection: keep-alive\r\n\r\n"));
             }
+            let whole = text(|out| write(out, status, Persistence::KeepAlive, DATE, &[], b"body"));
+            assert!(whole.ends_with("GMT\r\n\r\n"), "{whole}");
         }
         // A status without a known reason still has the space after it (RFC 9112 section 4).
         assert!(head(299, Framing::None).starts_with("HTTP/1.1 299 \r\n"));
