@@ -33,6 +33,7 @@ pub(crate) fn ci() -> Result<(), Failed> {
     )?;
     fuzz::replay()?;
     run("benches, once each", &mut cargo(&["test", "--workspace", "--bench", "*"]))?;
+    bench(&["--quick", "--out", "target/bench-quick"].map(String::from))?;
     test(&[])?;
     println!("all of it took {:.0} s", began.elapsed().as_secs_f64());
     Ok(())
@@ -40,6 +41,8 @@ pub(crate) fn ci() -> Result<(), Failed> {
 
 /// The comparison with Node's grape and other engines.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failed> {
+    let packages = ["--release", "-p", "grenache-bench", "-p", "grenache-grape"];
+    run("release build", cargo(&["build", "--bins", "--examples"]).args(packages))?;
     let mut command =
         cargo(&["run", "--release", "-p", "grenache-bench", "--bin", "compare", "--"]);
     run("comparison", command.args(arguments))
