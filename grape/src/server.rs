@@ -216,6 +216,7 @@ impl Client {
             }
         }
         self.flush();
+        self.release();
         if self.stream.queued() > self.server.limits.write_high_water {
             let drained = self.stream.drained(self.server.limits.write_high_water / 2);
             match timeout(self.server.limits.write_timeout, drained).await {
@@ -234,6 +235,16 @@ impl Client {
             self.stream.write(&self.out);
             self.out.clear();
         }
+    }
+
+    /// Gives back what a burst of requests has made large: the connection may stay idle for long.
+    fn release(&mut self) {
+        let keep = self.server.http.keep_buffer;
+        if self.out.capacity() > keep {
+            self.out = BytesMut::new();
+        }
+        self.body.shrink_to(keep);
+        self.answers.shrink_to(keep / size_of::<Awaited>());
     }
 
     fn write_reply(&mut self, reply: &Reply, persistence: Persistence, is_head: bool) {

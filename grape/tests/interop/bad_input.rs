@@ -401,6 +401,31 @@ fn client_that_never_reads() {
     assert!(grown < 8 * MIB, "memory grew by {} KiB", grown / 1024);
 }
 
+/// A burst of requests costs memory while it is answered, not for as long as its connection stays open.
+#[test]
+fn bursts_on_many_connections() {
+    const BURST: usize = 200;
+    let mut grape = Grape::start(Kind::Rust(1), &[]);
+    for at in 1..=100 {
+        grape.call("announce", &json!(["many", at]));
+    }
+    let requests = post("lookup", br#"{"data":"many"}"#).repeat(BURST);
+    let burst = || {
+        let mut connection = Connection::open(grape.api.number);
+        connection.send(&requests);
+        for _ in 0..BURST {
+            assert_eq!(connection.answer(false).expect("an answer").status, 200);
+        }
+        connection
+    };
+    drop(burst());
+    let before = grape.process.memory();
+    let open: Vec<Connection> = (0..200).map(|_| burst()).collect();
+    let each = grape.process.memory().saturating_sub(before) / open.len() as u64;
+    assert!(each < 32 * 1024, "an idle connection keeps {each} bytes");
+    assert_serves(&mut grape, "after");
+}
+
 /// Bytes that are not HTTP get 400 and a closed connection.
 #[test]
 fn not_http() {
