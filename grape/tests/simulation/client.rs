@@ -12,13 +12,18 @@ use crate::network::{self, Grapes};
 use crate::oracle::Oracle;
 
 /// How long a client waits for an answer. A call that takes longer has got none.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Services that the clients announce and look up.
 const SERVICES: u32 = 60;
 
 /// Starts clients on a host that no partition touches. They begin calls for `length`.
-pub fn start(grapes: &mut Grapes, oracle: &Rc<RefCell<Oracle>>, clients: usize, length: Duration) {
+pub(crate) fn start(
+    grapes: &mut Grapes,
+    oracle: &Rc<RefCell<Oracle>>,
+    clients: usize,
+    length: Duration,
+) {
     let count = grapes.len();
     let oracle = oracle.clone();
     let end = grapes.world.now() + length;
@@ -88,7 +93,7 @@ async fn look_up(grape: usize, service: &str, oracle: &RefCell<Oracle>) {
 
 /// The connection broke, or nothing came in time.
 #[derive(Debug)]
-pub struct NoAnswer;
+pub(crate) struct NoAnswer;
 
 /// One request on a connection of its own. The answer is all that comes until the connection ends, and
 /// must be exactly one.

@@ -8,13 +8,13 @@ use grenache_grape::{Config, Identity, Node};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-pub const DHT_PORT: u16 = 20001;
-pub const API_PORT: u16 = 30001;
+pub(crate) const DHT_PORT: u16 = 20001;
+pub(crate) const API_PORT: u16 = 30001;
 
 /// Grapes that others begin with.
 const ROOTS: usize = 3;
 
-pub struct Grapes {
+pub(crate) struct Grapes {
     pub world: World,
     grapes: Vec<Grape>,
     random: StdRng,
@@ -27,16 +27,16 @@ struct Grape {
     alive: bool,
 }
 
-pub fn ip(grape: usize) -> Ipv4Addr {
+pub(crate) fn ip(grape: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, (grape / 200) as u8, (grape % 200 + 1) as u8)
 }
 
-pub fn api(grape: usize) -> SocketAddr {
+pub(crate) fn api(grape: usize) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(ip(grape)), API_PORT)
 }
 
 impl Grapes {
-    pub fn start(seed: u64, count: usize, cores: Range<usize>, network: Network) -> Grapes {
+    pub(crate) fn start(seed: u64, count: usize, cores: Range<usize>, network: Network) -> Grapes {
         let mut world = World::new(seed, network);
         let mut random = StdRng::seed_from_u64(seed);
         let grapes = (0..count)
@@ -49,12 +49,12 @@ impl Grapes {
         Grapes { world, grapes, random }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.grapes.len()
     }
 
     /// Takes the power from a grape that is not one of the first.
-    pub fn kill_one(&mut self) -> Option<usize> {
+    pub(crate) fn kill_one(&mut self) -> Option<usize> {
         let victim = self.random.random_range(ROOTS..self.grapes.len());
         let grape = &mut self.grapes[victim];
         if !std::mem::take(&mut grape.alive) {
@@ -65,14 +65,14 @@ impl Grapes {
     }
 
     /// Starts a grape again, on its address, with nothing remembered.
-    pub fn start_again(&mut self, grape: usize) {
+    pub(crate) fn start_again(&mut self, grape: usize) {
         let grape = &mut self.grapes[grape];
         grape.node = start(&mut self.world, &mut self.random, grape.ip, grape.cores);
         grape.alive = true;
     }
 
     /// Cuts the network in two halves, drawn anew each time.
-    pub fn partition(&mut self) {
+    pub(crate) fn partition(&mut self) {
         let (one, other): (Vec<_>, Vec<_>) =
             self.grapes.iter().map(|grape| grape.ip).partition(|_| self.random.random());
         self.world.partition(&one, &other);

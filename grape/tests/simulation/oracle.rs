@@ -18,7 +18,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 /// A grape that has just started knows nobody yet.
 const WARM_UP: Duration = Duration::from_secs(10);
 
-pub struct Oracle {
+pub(crate) struct Oracle {
     seed: u64,
     max_age: Duration,
     /// A datagram may arrive, again, so long after it was sent.
@@ -44,13 +44,13 @@ struct Announcement {
 }
 
 /// A call in progress.
-pub struct Call {
+pub(crate) struct Call {
     pub began: Duration,
     grape: usize,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     pub answered: usize,
     /// Calls whose grape lost its power.
     pub broken: usize,
@@ -61,7 +61,7 @@ pub struct Counts {
 }
 
 impl Oracle {
-    pub fn new(seed: u64, max_age: Duration, longest_delay: Duration) -> Oracle {
+    pub(crate) fn new(seed: u64, max_age: Duration, longest_delay: Duration) -> Oracle {
         Oracle {
             seed,
             max_age,
@@ -75,29 +75,29 @@ impl Oracle {
         }
     }
 
-    pub fn healthy_since(&mut self, now: Duration) {
+    pub(crate) fn healthy_since(&mut self, now: Duration) {
         self.healthy_since = Some(now);
     }
 
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.healthy_since = None;
     }
 
-    pub fn killed(&mut self, grape: usize, now: Duration) {
+    pub(crate) fn killed(&mut self, grape: usize, now: Duration) {
         self.kills.push((now, grape));
     }
 
-    pub fn started(&mut self, grape: usize, now: Duration) {
+    pub(crate) fn started(&mut self, grape: usize, now: Duration) {
         self.starts.insert(grape, now);
     }
 
-    pub fn begin(&mut self, grape: usize, now: Duration) -> Call {
+    pub(crate) fn begin(&mut self, grape: usize, now: Duration) -> Call {
         self.open += 1;
         Call { began: now, grape }
     }
 
     /// The answer of a call, if its grape lived to give one.
-    pub fn end(
+    pub(crate) fn end(
         &mut self,
         call: Call,
         answer: Result<String, NoAnswer>,
@@ -127,7 +127,7 @@ impl Oracle {
         }
     }
 
-    pub fn announced(
+    pub(crate) fn announced(
         &mut self,
         service: &str,
         peer: SocketAddrV4,
@@ -147,7 +147,7 @@ impl Oracle {
         );
     }
 
-    pub fn found(
+    pub(crate) fn found(
         &mut self,
         service: &str,
         peers: &[SocketAddrV4],
@@ -207,7 +207,7 @@ impl Oracle {
         self.healthy_since.is_some_and(|since| since + RECOVERY <= began)
     }
 
-    pub fn finish(&self) -> Counts {
+    pub(crate) fn finish(&self) -> Counts {
         assert_eq!(self.open, 0, "seed {}: calls without an answer", self.seed);
         self.counts.clone()
     }
