@@ -1,6 +1,6 @@
 //! The HTTP API's connections.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use grenache_engine::{TcpListener, TcpStream, now, sleep, spawn_local, timeout, wall_clock};
 use grenache_transports::http;
-use grenache_transports::http::date::Date;
+use grenache_transports::http::date;
 use grenache_transports::http::{
     Bodies, Connection, Error, Event, Form, Framing, Head, Persistence, Phase, response,
 };
@@ -28,7 +28,8 @@ pub(crate) struct Server {
     limits: Limits,
     http: http::Config,
     context: api::Context,
-    date: RefCell<Date>,
+    /// The date as answers tell it, and until when it is right.
+    date: Cell<([u8; 29], Duration)>,
     connections: Cell<usize>,
     /// Connections that are owed answers.
     busy: Cell<usize>,
@@ -41,7 +42,7 @@ impl Server {
             bodies: Bodies::Whole,
             ..http::Config::default()
         };
-        let date = RefCell::new(Date::new(wall_clock()));
+        let date = Cell::new(([0; 29], Duration::ZERO));
         let (connections, busy) = (Cell::new(0), Cell::new(0));
         Rc::new(Server { shard, limits, http, context, date, connections, busy })
     }
@@ -58,6 +59,19 @@ impl Server {
                 tracing::warn!(limit = self.limits.max_connections, "connection refused: limit");
             }
         }
+    }
+
+    /// Today's date; the clock is read once a second.
+    fn date(&self) -> [u8; 29] {
+        let (date, until) = self.date.get();
+        if now() < until {
+            return date;
+        }
+        let clock = wall_clock();
+        let date = date::format(clock);
+        let rest = Duration::from_nanos(1_000_000_000 - u64::from(clock.subsec_nanos()));
+        self.date.set((date, now() + rest));
+        date
     }
 
     /// Waits until no answer is owed, to a client or to another core, at most `limit`.
@@ -210,8 +224,7 @@ impl Client {
                     self.write(&Answer::payload_too_large(), Persistence::Close, false);
                 }
                 What::Refusal(error) => {
-                    let mut date = self.server.date.borrow_mut();
-                    response::write_error(&mut self.out, error, date.at(wall_clock()));
+                    response::write_error(&mut self.out, error, &self.server.date());
                 }
             }
         }
@@ -260,8 +273,7 @@ impl Client {
     }
 
     fn write_parts(&mut self, status: u16, body: &[u8], persistence: Persistence, is_head: bool) {
-        let mut date = self.server.date.borrow_mut();
-        let date = date.at(wall_clock());
+        let date = &self.server.date();
         if is_head {
             let framing = Framing::Length(body.len() as u64);
             response::write_head(&mut self.out, status, persistence, date, &[], framing);

@@ -9,7 +9,7 @@ mod javascript;
 mod put;
 
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -67,7 +67,11 @@ impl Answer {
 
 /// Reads a request: the target as it stands in the request line, and the body.
 pub fn read(target: &[u8], body: &[u8], context: Context) -> Result<Call, Answer> {
-    let body = String::from_utf8_lossy(body);
+    // Checking is several times faster than mending, and nearly all there is to do.
+    let body = match std::str::from_utf8(body) {
+        Ok(body) => Cow::Borrowed(body),
+        Err(_) => String::from_utf8_lossy(body),
+    };
     let envelope: Envelope<'_> =
         serde_json::from_str(&body).map_err(|_| Answer::text(500, PAYLOAD_INVALID))?;
     let data = match envelope {
@@ -90,11 +94,7 @@ pub fn write(reply: &Reply, out: &mut Vec<u8>) -> u16 {
     // Writing to a Vec does not fail.
     let _ = match reply {
         Reply::Peers(peers) => {
-            out.push(b'[');
-            for (at, peer) in peers.iter().enumerate() {
-                let _ = write!(out, "{}\"{peer}\"", if at == 0 { "" } else { "," });
-            }
-            out.push(b']');
+            write_peers(peers, out);
             Ok(())
         }
         Reply::Announced(Ok(count)) => write!(out, "{count}"),
@@ -115,6 +115,42 @@ pub fn write(reply: &Reply, out: &mut Vec<u8>) -> u16 {
         }
     };
     200
+}
+
+/// A JSON list of `"ip:port"`. By hand: `{peer}` takes as long as the rest of a lookup's JSON together.
+fn write_peers(peers: &[SocketAddrV4], out: &mut Vec<u8>) {
+    let mut open = b'[';
+    for peer in peers {
+        out.extend_from_slice(&[open, b'"']);
+        let mut end = b'.';
+        for (at, byte) in peer.ip().octets().into_iter().enumerate() {
+            if at == 3 {
+                end = b':';
+            }
+            write_decimal(u16::from(byte), out);
+            out.push(end);
+        }
+        write_decimal(peer.port(), out);
+        out.push(b'"');
+        open = b',';
+    }
+    if peers.is_empty() {
+        out.push(open);
+    }
+    out.push(b']');
+}
+
+fn write_decimal(number: u16, out: &mut Vec<u8>) {
+    let (mut digits, mut at, mut rest) = ([0; 5], 5, number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 enum Name {

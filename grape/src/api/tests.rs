@@ -270,6 +270,16 @@ fn replies_are_written_as_node_writes_them() {
 }
 
 #[test]
+fn peers_are_written_as_their_addresses_are_displayed() {
+    let peers: Vec<SocketAddrV4> =
+        ["0.0.0.0:0", "9.10.99.100:9", "255.255.255.255:65535", "1.2.3.4:10000"]
+            .map(|peer| peer.parse().unwrap())
+            .to_vec();
+    let list: Vec<String> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
+    assert_eq!(written(&Reply::Peers(peers)).1, format!("[{}]", list.join(",")));
+}
+
+#[test]
 fn items_show_their_fields_in_the_order_of_their_origin() {
     let id = "01".repeat(20);
     let item = |own| grenache_dht::Item {
