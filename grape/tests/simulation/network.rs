@@ -15,7 +15,7 @@ pub(crate) const API_PORT: u16 = 30001;
 const ROOTS: usize = 3;
 
 pub(crate) struct Grapes {
-    pub world: World,
+    pub(crate) world: World,
     grapes: Vec<Grape>,
     random: StdRng,
 }

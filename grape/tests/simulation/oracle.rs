@@ -45,19 +45,19 @@ struct Announcement {
 
 /// A call in progress.
 pub(crate) struct Call {
-    pub began: Duration,
+    pub(crate) began: Duration,
     grape: usize,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Counts {
-    pub answered: usize,
+    pub(crate) answered: usize,
     /// Calls whose grape lost its power.
-    pub broken: usize,
+    pub(crate) broken: usize,
     /// Times that a lookup had to find a peer, and did.
-    pub had_to_be_found: usize,
+    pub(crate) had_to_be_found: usize,
     /// Times that a lookup must not find a peer any more, and did not.
-    pub had_to_be_gone: usize,
+    pub(crate) had_to_be_gone: usize,
 }
 
 impl Oracle {
