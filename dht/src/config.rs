@@ -70,6 +70,8 @@ pub struct Config {
     pub max_services: usize,
     /// Peers stored for one service.
     pub max_peers_per_service: usize,
+    /// Peers stored for all services together; each takes 14 to 21 bytes.
+    pub max_peers: usize,
     /// Bytes of a key, at most.
     pub max_key: usize,
     /// Bytes of a key or value from which on a query may not fit into one packet. Networks drop
@@ -133,6 +135,7 @@ impl Config {
             max_salt: 64,
             max_services: 1_000_000,
             max_peers_per_service: 10_000,
+            max_peers: 4_000_000,
             max_key: 8192,
             max_unfragmented: 1200,
             max_key_bytes: 64 << 20,

@@ -45,6 +45,7 @@ pub(crate) struct Peers {
     max_age: Duration,
     max_services: usize,
     max_per_service: usize,
+    max_peers: usize,
     max_key_bytes: usize,
     services: IndexMap<Box<[u8]>, Service, Seeded>,
     peers: usize,
@@ -64,6 +65,7 @@ impl Peers {
             max_age: config.peer_max_age,
             max_services: config.max_services,
             max_per_service: config.max_peers_per_service,
+            max_peers: config.max_peers,
             max_key_bytes: config.max_key_bytes,
             services: IndexMap::with_hasher(seed),
             peers: 0,
@@ -92,13 +94,14 @@ impl Peers {
     ) -> Result<(), Full> {
         let ends = nanos(now + self.max_age);
         let peer = Peer { ends, addr: peer_to_compact(addr) };
+        let full = self.peers >= self.max_peers;
         if let Some(service) = self.services.get_mut(key) {
             if service.peers.len() >= self.max_per_service && service.first_end <= nanos(now) {
                 self.peers -= service.sweep(nanos(now));
             }
             match service.peers.binary_search_by_key(&peer.addr, |peer| peer.addr) {
                 Ok(at) => service.peers[at].ends = ends,
-                Err(_) if service.peers.len() >= self.max_per_service => return Err(Full),
+                Err(_) if full || service.peers.len() >= self.max_per_service => return Err(Full),
                 Err(at) => {
                     let length = service.peers.len();
                     if length == service.peers.capacity() {
@@ -111,7 +114,8 @@ impl Peers {
             }
             return Ok(());
         }
-        if self.services.len() >= self.max_services
+        if full
+            || self.services.len() >= self.max_services
             || self.key_bytes + key.len() > self.max_key_bytes
             || self.max_per_service == 0
         {

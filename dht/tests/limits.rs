@@ -42,6 +42,23 @@ fn stores_are_bounded_and_keep_what_they_have() {
 }
 
 #[test]
+fn peers_of_all_services_together_are_bounded() {
+    let mut dht = Dht::new(Config { max_peers: 3, ..config() }, NOW);
+    let mut announce = |now, key: &'static str, port| {
+        dht.handle_timeout(now);
+        dht.announce(now, key, port, Ipv4Addr::LOCALHOST).unwrap();
+        matches!(events(&mut dht).last(), Some(Event::Announced { result: Ok(1), .. }))
+    };
+    assert!(announce(NOW, "a", 1) && announce(NOW, "a", 2) && announce(NOW, "b", 1));
+    assert!(!announce(NOW, "a", 3), "in a service that has peers");
+    assert!(!announce(NOW, "c", 1), "in a new one");
+    assert!(announce(NOW, "a", 1), "renewed");
+    // When their time is up there is room again.
+    assert!(announce(NOW + Duration::from_secs(120), "c", 1));
+    assert_eq!(dht.stats().over_limit, 2);
+}
+
+#[test]
 fn many_peers_are_answered_with_a_random_few() {
     let mut dht = Dht::new(config(), NOW);
     for port in 1..=5000 {
