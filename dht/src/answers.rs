@@ -1,6 +1,6 @@
 //! The server's side: queries of other nodes, answered as Node answers them.
 //!
-//! The largest answer to a small query (about 100 bytes) is [`Config::max_answer`] plus the name of the
+//! The largest answer to a small query (about 100 bytes) is [`Config::max_answer`](crate::Config::max_answer) plus the name of the
 //! transaction for peers, 20 contacts (about 620 bytes) or one item (about 1250 bytes): a spoofed query
 //! is amplified at most about 14 times, as in Node and in BitTorrent's DHT.
 
