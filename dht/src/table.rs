@@ -106,9 +106,10 @@ impl Table {
         observed
     }
 
-    /// Takes a contact over from another core; nothing happens if it is known or there is no room.
+    /// Takes a contact over from another core, which may have it from a query only; nothing happens if
+    /// its id or address is known or there is no room.
     pub(crate) fn learn(&mut self, now: Duration, contact: Contact) {
-        self.observe(now, contact, true);
+        self.observe(now, contact, false);
     }
 
     fn insert(&mut self, now: Duration, contact: Contact) -> bool {

@@ -5,7 +5,7 @@ mod wire;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 use grenache_dht::krpc::{self, Body};
-use grenache_dht::{Config, Dht, Event, NodeId};
+use grenache_dht::{Config, Contact, Dht, Event, NodeId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use wire::{NOW, VALUES, addr, config, events, query, response, sent};
@@ -290,4 +290,21 @@ fn random_and_broken_datagrams_do_no_harm() {
     let dropped = stats.malformed + stats.ignored + stats.unexpected + stats.bad_senders;
     assert!(stats.malformed > 1000 && stats.answered > 1000 && stats.unexpected > 1000);
     assert!(stats.answered + dropped >= stats.received, "{stats:?}");
+}
+
+#[test]
+fn hearsay_between_cores_moves_no_contact() {
+    let (mut dht, _) = asking();
+    // Another core met node 1 in a query that may be spoofed, from an address of its own or of others.
+    for lie in [(1, 2), (2, 1)] {
+        let [id, at] = <[u8; 2]>::from(lie);
+        dht.learn(NOW, Contact { id: NodeId::new([id; 20]), addr: addr(at) });
+        let known = Contact { id: NodeId::new([1; 20]), addr: addr(1) };
+        assert_eq!(dht.contacts().collect::<Vec<_>>(), [known]);
+    }
+    // A node whose place another core saw taken is forgotten first.
+    dht.forget(NodeId::new([1; 20]));
+    let new = Contact { id: NodeId::new([2; 20]), addr: addr(1) };
+    dht.learn(NOW, new);
+    assert_eq!(dht.contacts().collect::<Vec<_>>(), [new]);
 }
