@@ -47,7 +47,7 @@ pub struct Cli {
     #[arg(short = 'b', long = "bind", alias = "b", value_name = "HOST")]
     bind: Option<String>,
 
-    /// DHT queries in flight per core
+    /// DHT queries in flight of one lookup [default: 16]
     #[arg(
         long = "dc",
         alias = "dht_concurrency",

@@ -19,14 +19,14 @@ pub struct Config {
     pub api_bind: IpAddr,
     /// Node's `-b`: the address under which peers announced here are kept here as well.
     pub host: Option<Ipv4Addr>,
-    /// Other grapes, as `host:port`; names are looked up at the start, and again while none of
-    /// them has answered.
+    /// Other grapes, as `host:port`; names are looked up at the start, and again while they have no
+    /// address.
     pub bootstrap: Vec<String>,
-    /// Queries one core keeps in flight at once.
+    /// Queries of one lookup in flight.
     pub dht_concurrency: usize,
-    /// Services for which the nodes (and tokens) of the last announcement are remembered.
+    /// Services for which each core remembers the nodes (and tokens) of the last announcement.
     pub dht_max_tables: usize,
-    /// BEP44 items kept.
+    /// BEP44 items kept by each core.
     pub dht_max_values: usize,
     /// How long an announced peer is kept, unless it is announced again.
     pub peer_max_age: Duration,
@@ -47,7 +47,7 @@ pub struct Config {
 pub struct Limits {
     /// Longest request body in bytes (Node's `--check_maxPayloadSize`); longer ones answer 413.
     pub max_payload: usize,
-    /// Open connections per core; further ones are closed at once and counted.
+    /// Open connections per core; further ones are closed at once, with a warning in the log.
     pub max_connections: usize,
     /// A connection without a request is closed after this long.
     pub idle_timeout: Duration,
