@@ -89,7 +89,8 @@ impl Tasks {
     /// Polls a task if it still exists.
     pub(crate) fn poll(&self, id: TaskId) -> Polled {
         let Some(mut body) = self.with(id, |task| {
-            task.header.queued.store(false, Ordering::Release);
+            // Whoever woke it and found it queued has made its change before: the poll sees it.
+            task.header.queued.swap(false, Ordering::AcqRel);
             task.body.take()
         }) else {
             return Polled::Fine;
