@@ -104,8 +104,10 @@ impl<M: Send + 'static> Runtime<M> {
         let config = Arc::new(config);
         let main = Arc::new(main);
         let (report, reports) = mpsc::channel();
+        // Should anything fail from here on, the permits go first, then this waits for the threads.
+        let threads = Vec::new();
+        let mut runtime = Self { driver, notice, tcp, udp, poster, stopper, threads };
         let mut permits = Vec::new();
-        let mut threads = Vec::new();
         for (index, (ends, bell)) in ends.into_iter().zip(bells).enumerate() {
             let seed = Seed {
                 index,
@@ -116,21 +118,21 @@ impl<M: Send + 'static> Runtime<M> {
                 ends,
                 tcp: tcp_sockets.iter_mut().map(|group| group.remove(0)).collect(),
                 udp: udp_sockets.iter_mut().map(|group| group.remove(0)).collect(),
-                stopper: stopper.clone(),
+                stopper: runtime.stopper.clone(),
             };
             let (permit, permitted) = mpsc::channel();
             permits.push(permit);
             let (main, report) = (main.clone(), report.clone());
             let thread = thread::Builder::new().name(format!("{}-{index}", config.name));
-            let thread = thread.spawn(move || run_core(seed, &main, &report, &permitted));
-            threads.push(
+            let thread = thread.spawn(move || run_core(seed, &main, report, &permitted));
+            runtime.threads.push(
                 thread
                     .map_err(|source| StartError::System { doing: "starting a thread", source })?,
             );
         }
         // All cores are ready or none runs: without its permit a core ends before its main.
         drop(report);
-        for _ in 0..threads.len() {
+        for _ in 0..runtime.threads.len() {
             reports
                 .recv()
                 .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
@@ -140,7 +142,7 @@ impl<M: Send + 'static> Runtime<M> {
             // A core that does not take it has panicked; `join` tells.
             let _ = permit.send(());
         }
-        Ok(Self { driver, notice, tcp, udp, poster, stopper, threads })
+        Ok(runtime)
     }
 }
 

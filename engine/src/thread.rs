@@ -33,7 +33,7 @@ pub(crate) struct Seed<M> {
 pub(crate) fn run_core<M, F, Fut>(
     seed: Seed<M>,
     main: &Arc<F>,
-    report: &mpsc::Sender<io::Result<()>>,
+    report: mpsc::Sender<io::Result<()>>,
     permitted: &mpsc::Receiver<()>,
 ) -> Result<(), JoinError>
 where
@@ -51,6 +51,8 @@ where
         }
     };
     let _ = report.send(Ok(()));
+    // Should another core panic before it reports, its starter learns that nobody else will.
+    drop(report);
     if permitted.recv().is_err() {
         drop(core);
         executor.shut_down();
@@ -73,7 +75,7 @@ where
 fn open_core<M>(seed: Seed<M>) -> io::Result<(Rc<Executor>, Core<M>)> {
     let limits = &seed.config.limits;
     if let Pinning::From(first) = seed.config.pinning
-        && let Err(error) = crate::sys::pin_thread(first + seed.index)
+        && let Err(error) = crate::sys::pin_thread(first.wrapping_add(seed.index))
     {
         tracing::warn!("core {} is not pinned: {error}", seed.index);
     }

@@ -323,3 +323,17 @@ fn no_cores_and_bad_addresses_are_errors() {
     let error = Runtime::<()>::start(config, echo).err().expect("not an address of this machine");
     assert!(error.to_string().starts_with("cannot use TCP 192.0.2.1:0"), "{error}");
 }
+
+#[test]
+fn a_start_that_fails_leaves_nothing_behind() {
+    let address = TcpListener::bind(any()).expect("a free port").local_addr().expect("an address");
+    for _ in 0..20 {
+        // More memory than there is, which the cores find out one by one.
+        let limits = Limits { udp_buffer_size: usize::MAX, ..Limits::default() };
+        let tcp = vec![address];
+        let config = Config { cores: 3, tcp, limits, ..config(DriverChoice::Uring) };
+        let error = Runtime::<()>::start(config, echo).err().expect("it cannot start");
+        assert!(matches!(error, StartError::System { .. }), "{error}");
+        drop(TcpListener::bind(address).expect("the port is free again"));
+    }
+}

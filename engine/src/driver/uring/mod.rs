@@ -98,7 +98,7 @@ impl UringDriver {
             &submitter,
             DATAGRAM_GROUP,
             limits.udp_buffers,
-            message::DATAGRAM_START + limits.udp_buffer_size,
+            limits.udp_buffer_size.saturating_add(message::DATAGRAM_START),
         )?;
         let mut driver = Self {
             ring,
