@@ -17,6 +17,9 @@ pub struct RecvBuf {
     end: usize,
 }
 
+/// What a piece costs besides its bytes: its place in a queue, the allocator's share.
+const OVERHEAD: usize = 64;
+
 enum Source {
     Ring(Lease),
     Heap { data: Vec<u8>, pool: Option<Rc<Pool>> },
@@ -37,6 +40,16 @@ impl RecvBuf {
     pub(crate) fn owned(data: Vec<u8>) -> Self {
         let end = data.len();
         Self { source: Source::Heap { data, pool: None }, start: 0, end }
+    }
+
+    /// Bytes of memory it keeps while it waits to be read. Of a buffer lent to the kernel only the
+    /// bytes themselves count: there are few and all share them.
+    pub(crate) fn footprint(&self) -> usize {
+        let bytes = match &self.source {
+            Source::Ring(_) => self.len(),
+            Source::Heap { data, .. } => data.len(),
+        };
+        bytes + OVERHEAD
     }
 
     /// Removes the first `count` bytes, or all if there are fewer.

@@ -111,7 +111,8 @@ pub struct Limits {
     pub udp_buffers: usize,
     /// The largest datagram taken, in bytes; larger ones are dropped and counted.
     pub udp_buffer_size: usize,
-    /// Bytes a connection may have received and not read before its peer is made to wait.
+    /// Bytes of memory for what a connection has received and not read; then its peer is made to
+    /// wait. Bytes that come one by one count with the buffers they lie in.
     pub recv_high_water: usize,
     /// Bytes a connection may have queued to send; past that it is reset.
     pub send_cap: usize,

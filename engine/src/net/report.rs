@@ -22,7 +22,8 @@ impl Sockets {
         let Some(listener) = self.listener(listener) else { return (None, Flow::Pause) };
         listener.queue.push_back((key, peer));
         listener.waiters.wake();
-        listener.paused = listener.queue.len() >= limit;
+        // Once paused it stays so until the queue is empty, however many come late.
+        listener.paused |= listener.queue.len() >= limit;
         (Some(key), if listener.paused { Flow::Pause } else { Flow::More })
     }
 
@@ -31,7 +32,7 @@ impl Sockets {
         self.stats.accept_errors += 1;
         let error = std::io::Error::from_raw_os_error(errno);
         tracing::warn!("accepting rests for {:?}: {error}", self.limits.accept_backoff);
-        let until = self.now + self.limits.accept_backoff;
+        let until = self.now.saturating_add(self.limits.accept_backoff);
         self.resting.push((until, listener));
     }
 
@@ -57,7 +58,7 @@ impl Sockets {
             // Read and thrown away, so that closing does not answer with a reset.
             return Flow::More;
         }
-        stream.inbox_bytes += data.len();
+        stream.inbox_bytes += data.footprint();
         stream.inbox.push_back(data);
         stream.recv_waiters.wake();
         if stream.inbox_bytes < high_water || stream.paused {

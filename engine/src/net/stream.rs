@@ -20,6 +20,7 @@ pub(crate) struct Stream {
     /// Connected; before that only a connecting task knows it.
     pub(crate) open: bool,
     pub(crate) inbox: VecDeque<RecvBuf>,
+    /// What lies there, by its footprint.
     pub(crate) inbox_bytes: usize,
     /// The driver was told to stop receiving.
     pub(crate) paused: bool,

@@ -170,7 +170,7 @@ impl TcpStream {
             stream.recv_waiters.add(context.waker());
             return Poll::Pending;
         };
-        stream.inbox_bytes -= data.len();
+        stream.inbox_bytes -= data.footprint();
         if stream.paused && stream.inbox_bytes <= low_water {
             stream.paused = false;
             drop(sockets);

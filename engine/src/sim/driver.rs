@@ -81,8 +81,9 @@ impl SimulatedDriver {
             match report {
                 Report::Connected(result) => sockets.connected(key, result),
                 Report::Received(data) => {
-                    let most = self.limits.recv_high_water + data.len();
-                    let flow = sockets.received(key, RecvBuf::owned(data));
+                    let data = RecvBuf::owned(data);
+                    let most = self.limits.recv_high_water + data.footprint();
+                    let flow = sockets.received(key, data);
                     if flow == Flow::Pause {
                         self.net.borrow_mut().pause(self.core, key, true);
                     }

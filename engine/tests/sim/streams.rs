@@ -174,9 +174,10 @@ fn a_writer_is_held_back_and_learns_that_its_reader_lost_power() {
         }
     });
     world.run_for(2 * SECOND);
-    // One window on its way, and what a core takes before it is paused.
+    // One window on its way, and what a core takes before it is paused: a little less than the
+    // limit, as pieces cost more than their bytes.
     let gone = (1 << 20) - queued.get();
-    assert!((128 << 10..160 << 10).contains(&gone), "{gone} have left");
+    assert!((120 << 10..160 << 10).contains(&gone), "{gone} have left");
     assert_eq!(world.stats(reader, 0).recv_pauses, 1);
     world.run_for(100 * SECOND);
     assert_eq!(error.get(), None, "slow is not dead");
