@@ -49,7 +49,8 @@ impl Sockets {
 
     /// The task's side of a stream is gone: what is queued still leaves, within limits.
     pub(crate) fn drop_stream(&mut self, key: Key, driver: &mut dyn Driver) {
-        let (limit, until) = (self.limits.linger_bytes, self.now + self.limits.linger);
+        let limit = self.limits.linger_bytes;
+        let until = self.now.saturating_add(self.limits.linger);
         let Some(stream) = self.stream(key) else { return };
         if stream.closed {
             self.slab.remove(key.slot as usize);

@@ -11,6 +11,9 @@ use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, Submitter, cqueue};
 
+/// The longest wait: the kernel's arithmetic ends early. Whoever wakes too soon waits again.
+const PATIENCE: Duration = Duration::from_secs(86_400);
+
 /// What the kernel says of an operation.
 #[derive(Clone, Copy)]
 pub(super) struct Completion {
@@ -99,7 +102,7 @@ impl Ring {
             drop(submission);
             self.uring.submit()
         } else if let Some(patience) = patience {
-            let time = Timespec::from(patience);
+            let time = Timespec::from(patience.min(PATIENCE));
             self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time))
         } else {
             self.uring.submit_and_wait(1)
