@@ -25,6 +25,8 @@ const BELL: u64 = u64::MAX;
 const EVENTS: usize = 256;
 /// Pieces of one send.
 const PIECES: usize = 64;
+/// Receives on one socket before the others have their turn.
+const ROUND: usize = 128;
 const WATCH: i32 = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
 
 enum Io {
@@ -51,6 +53,8 @@ pub(crate) struct EpollDriver {
     limits: Limits,
     /// By slot.
     ios: Vec<Option<(Key, Io)>>,
+    /// Who had a full round: there may be more, of which no event will tell.
+    again: Vec<Key>,
     stream_buffers: Rc<Pool>,
     datagram_buffers: Rc<Pool>,
 }
@@ -67,11 +71,12 @@ impl EpollDriver {
     pub(crate) fn new(bell: EventFd, clock: Clock, limits: &Limits) -> io::Result<Self> {
         let epoll = Epoll::new(EVENTS)?;
         epoll.add(&bell, BELL, libc::EPOLLIN | libc::EPOLLET)?;
-        let stream_buffers = Pool::new(limits.tcp_buffer_size, limits.tcp_buffers);
+        let stream_buffers = Pool::new(limits.tcp_buffer_size.max(1), limits.tcp_buffers);
         // One byte more shows which datagrams are too large.
-        let datagram_buffers = Pool::new(limits.udp_buffer_size + 1, limits.udp_buffers);
-        let limits = limits.clone();
-        Ok(Self { epoll, bell, clock, limits, ios: Vec::new(), stream_buffers, datagram_buffers })
+        let datagram_buffers =
+            Pool::new(limits.udp_buffer_size.saturating_add(1), limits.udp_buffers);
+        let (limits, ios, again) = (limits.clone(), Vec::new(), Vec::new());
+        Ok(Self { epoll, bell, clock, limits, ios, again, stream_buffers, datagram_buffers })
     }
 
     fn insert(&mut self, key: Key, io: Io) -> io::Result<()> {
@@ -181,7 +186,10 @@ impl EpollDriver {
         let pool = self.stream_buffers.clone();
         let Some(stream) = self.stream(key) else { return };
         stream.readable = true;
-        while stream.readable && !stream.paused && !stream.ended {
+        for _ in 0..ROUND {
+            if !stream.readable || stream.paused || stream.ended {
+                return;
+            }
             let mut buffer = pool.take();
             match stream.socket.read(&mut buffer) {
                 Ok(0) => {
@@ -206,13 +214,14 @@ impl EpollDriver {
                 }
             }
         }
+        self.come_again(key);
     }
 
     fn receive_datagrams(&mut self, key: Key, sockets: &mut Sockets) {
         let largest = self.limits.udp_buffer_size;
         let pool = self.datagram_buffers.clone();
         let Some(Io::Datagrams { socket, .. }) = self.io(key) else { return };
-        loop {
+        for _ in 0..ROUND {
             let mut buffer = pool.take();
             match socket.recv_from(&mut buffer) {
                 Ok((count, _)) if count > largest => {
@@ -231,6 +240,13 @@ impl EpollDriver {
                     // An error of an earlier datagram; reading it clears it.
                 }
             }
+        }
+        self.come_again(key);
+    }
+
+    fn come_again(&mut self, key: Key) {
+        if !self.again.contains(&key) {
+            self.again.push(key);
         }
     }
 }
@@ -364,7 +380,9 @@ impl Driver for EpollDriver {
     }
 
     fn poll(&mut self, wait: Wait, sockets: &mut Sockets) {
+        let again = std::mem::take(&mut self.again);
         let patience = match wait {
+            _ if !again.is_empty() => Some(Duration::ZERO),
             Wait::No => Some(Duration::ZERO),
             Wait::Until(deadline) => {
                 deadline.map(|deadline| deadline.saturating_sub(self.clock.now()))
@@ -378,6 +396,9 @@ impl Driver for EpollDriver {
             } else {
                 self.ready(event.token, event.flags, sockets);
             }
+        }
+        for key in again {
+            self.ready(token(key), libc::EPOLLIN as u32, sockets);
         }
     }
 
