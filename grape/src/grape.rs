@@ -72,7 +72,7 @@ impl Grape {
         if !(1..=128).contains(&config.cores) {
             return Err(Error::Config("a grape has between 1 and 128 cores"));
         }
-        let (known, unknown) = bootstrap::resolve(&config.bootstrap);
+        let (known, unknown) = bootstrap::resolve_soon(&config.bootstrap);
         for name in &unknown {
             tracing::warn!("bootstrap node '{name}' has no IPv4 address yet; trying again");
         }
