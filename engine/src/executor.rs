@@ -11,7 +11,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
+
+use slab::Slab;
 
 use crate::config::{DriverKind, Limits};
 use crate::driver::{Driver, Wait};
@@ -86,7 +89,8 @@ pub(crate) struct Executor {
     inbound: Vec<Arc<Link>>,
     mesh_waiters: RefCell<Waiters>,
     mesh_written: RefCell<Vec<Arc<Link>>>,
-    stop_waiters: RefCell<Waiters>,
+    /// By key, as any number of tasks wait for the one end, and most are gone before it.
+    stop_waiters: RefCell<Slab<Waker>>,
     spawned: Cell<u64>,
     panicked: Cell<u64>,
     turns: Cell<u64>,
@@ -161,7 +165,7 @@ impl Executor {
             || self.sockets.borrow().is_dirty()
             || self.home.any_woken()
             || (self.mesh_waiters.borrow().is_waiting() && self.mesh_has_mail())
-            || (self.stop_waiters.borrow().is_waiting() && self.home.is_stopped())
+            || (!self.stop_waiters.borrow().is_empty() && self.home.is_stopped())
     }
 
     /// When the next timer is due, as far as known now.
@@ -206,8 +210,9 @@ impl Executor {
         if self.mesh_waiters.borrow().is_waiting() && self.mesh_has_mail() {
             self.mesh_waiters.borrow_mut().wake();
         }
-        if self.stop_waiters.borrow().is_waiting() && self.home.is_stopped() {
-            self.stop_waiters.borrow_mut().wake();
+        if !self.stop_waiters.borrow().is_empty() && self.home.is_stopped() {
+            let waiters = std::mem::take(&mut *self.stop_waiters.borrow_mut());
+            waiters.into_iter().for_each(|(_, waker)| waker.wake());
         }
     }
 
@@ -282,7 +287,7 @@ impl Executor {
         self.mesh_waiters.borrow_mut()
     }
 
-    pub(crate) fn stop_waiters(&self) -> std::cell::RefMut<'_, Waiters> {
+    pub(crate) fn stop_waiters(&self) -> std::cell::RefMut<'_, Slab<Waker>> {
         self.stop_waiters.borrow_mut()
     }
 

@@ -138,13 +138,59 @@ pub async fn yield_now() {
 /// # Panics
 /// Outside of a core.
 pub async fn shutdown() {
-    let executor = executor::current();
-    poll_fn(|context| {
-        if executor.home().is_stopped() {
+    let mut shutdown = Shutdown { executor: executor::current(), waiter: None };
+    poll_fn(|context| shutdown.poll(context)).await;
+}
+
+struct Shutdown {
+    executor: Rc<Executor>,
+    waiter: Option<usize>,
+}
+
+impl Shutdown {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.executor.home().is_stopped() {
             return Poll::Ready(());
         }
-        executor.stop_waiters().add(context.waker());
+        let mut waiters = self.executor.stop_waiters();
+        match self.waiter {
+            Some(waiter) => waiters[waiter].clone_from(context.waker()),
+            None => self.waiter = Some(waiters.insert(context.waker().clone())),
+        }
         Poll::Pending
-    })
-    .await;
+    }
+}
+
+impl Drop for Shutdown {
+    fn drop(&mut self) {
+        // Once stopped the list is empty, and nobody enters it any more.
+        if let Some(waiter) = self.waiter {
+            self.executor.stop_waiters().try_remove(waiter);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Core, Runtime, spawn_local};
+
+    #[test]
+    fn who_waits_for_the_end_no_more_is_forgotten() {
+        let runtime = Runtime::start(Config::default(), |_: Core<()>| async {
+            let waiters = || executor::current().stop_waiters().len();
+            let waits: Vec<_> = (0..100).map(|_| spawn_local(shutdown())).collect();
+            yield_now().await;
+            assert_eq!(waiters(), 100);
+            waits[..60].iter().for_each(crate::JoinHandle::abort);
+            assert_eq!(waiters(), 40);
+            executor::current().home().stop();
+            for wait in waits {
+                let _ = wait.await;
+            }
+            shutdown().await;
+            assert_eq!(waiters(), 0);
+        });
+        runtime.unwrap().join().unwrap();
+    }
 }
