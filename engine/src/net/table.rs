@@ -88,8 +88,9 @@ impl Sockets {
     /// Acts on time passed.
     pub(crate) fn advance(&mut self, now: Duration, driver: &mut dyn Driver) {
         self.now = now;
+        // Who has closed in time, as nearly all do, is not kept until then.
         while let Some(&(until, key)) = self.lingering.front()
-            && until <= now
+            && (until <= now || self.entry(key).is_none())
         {
             self.lingering.pop_front();
             if self.entry(key).is_some() {
