@@ -63,9 +63,17 @@ pub(super) fn buffer_from(value: &Value, encoding: Encoding) -> Result<Vec<u8>, 
                 Ok(array(items))
             }
             _ => match object.get("length").map(|length| length.as_f64().unwrap_or(0.0)) {
-                Some(length) if length <= MAX_ARRAY_LIKE => Ok((0..length.max(0.0) as usize)
-                    .map(|at| object.get(&at.to_string()).map_or(0, to_byte))
-                    .collect()),
+                Some(length) if length <= MAX_ARRAY_LIKE => {
+                    let mut bytes = vec![0; length.max(0.0) as usize];
+                    // By the names that are there: a length costs nothing to claim.
+                    for (name, value) in object {
+                        let index = name.parse().ok().filter(|at: &usize| at.to_string() == *name);
+                        if let Some(byte) = index.and_then(|at| bytes.get_mut(at)) {
+                            *byte = to_byte(value);
+                        }
+                    }
+                    Ok(bytes)
+                }
                 _ => Err(type_error(value)),
             },
         },
@@ -217,6 +225,9 @@ mod tests {
         assert_eq!(hex(json!("\"abc\"")), Ok(b"abc".to_vec()));
         assert_eq!(hex(json!("[1,256,-1,\"7\"]")), Ok(vec![1, 0, 255, 7]));
         assert_eq!(hex(json!({"type": "Buffer", "data": [1, 2]})), Ok(vec![1, 2]));
+        let array_like = json!({"length": 4, "0": 1, "02": 9, "+2": 9, "2": "7", "3": -1, "4": 5});
+        assert_eq!(hex(array_like), Ok(vec![1, 0, 7, 255]));
+        assert_eq!(hex(json!({"length": -1, "0": 1})), Ok(vec![]));
         assert!(hex(json!(5)).unwrap_err().ends_with("Received type number (5)"));
         assert!(hex(json!({"a": 1})).unwrap_err().ends_with("Received an instance of Object"));
         assert_eq!(text_to_buffer(&json!("salt"), Encoding::Utf8), Ok(b"salt".to_vec()));
