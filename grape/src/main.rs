@@ -45,10 +45,11 @@ fn run(cli: &Cli) -> Result<(), Box<dyn std::error::Error>> {
         tracing::warn!("{notice}");
     }
     tracing::info!(
-        "grape: DHT on udp {}, API on http://{}, {} cores on {}; stop with Ctrl-C",
+        "grape: DHT on udp {}, API on http://{}, {} core{} on {}; stop with Ctrl-C",
         grape.dht_addr(),
         grape.api_addr(),
         cores,
+        if cores == 1 { "" } else { "s" },
         grape.driver()
     );
     signals.stop(grape.stopper())?;
