@@ -16,6 +16,7 @@ use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
 const PAGE: usize = 4096;
+const LINE: usize = 64;
 const ENTRIES_MAX: usize = 32 * 1024;
 
 /// Buffers of one size. The kernel takes one per completion; it comes back when its [`Lease`] is
@@ -25,6 +26,8 @@ pub(crate) struct BufferRing {
     layout: Layout,
     entries: usize,
     size: usize,
+    /// From one buffer to the next.
+    stride: usize,
     tail: Cell<u16>,
     leased: Cell<usize>,
 }
@@ -40,7 +43,12 @@ impl BufferRing {
     ) -> io::Result<Rc<Self>> {
         let entries = entries.clamp(1, ENTRIES_MAX).next_power_of_two();
         let invalid = |_| io::Error::from(io::ErrorKind::InvalidInput);
-        let bytes = size.checked_add(size_of::<BufRingEntry>());
+        // An odd number of cache lines: the first lines of buffers, which are the ones in use, would
+        // otherwise compete for a few sets of the cache.
+        let stride =
+            size.checked_next_multiple_of(2 * LINE).and_then(|size| size.checked_add(LINE));
+        let stride = stride.ok_or(io::ErrorKind::InvalidInput)?;
+        let bytes = stride.checked_add(size_of::<BufRingEntry>());
         let bytes = bytes.and_then(|each| each.checked_mul(entries)).unwrap_or(usize::MAX);
         let layout = Layout::from_size_align(bytes, PAGE).map_err(invalid)?;
         u32::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -49,7 +57,7 @@ impl BufferRing {
         let memory = unsafe { alloc_zeroed(layout) };
         let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
         let (tail, leased) = (Cell::new(0), Cell::new(0));
-        let ring = Rc::new(Self { memory, layout, entries, size, tail, leased });
+        let ring = Rc::new(Self { memory, layout, entries, size, stride, tail, leased });
         let address = ring.memory.as_ptr() as u64;
         // SAFETY: the memory begins on a page with room for the entries. It is freed after the
         // io_uring is gone: the driver holds this until it has closed that.
@@ -78,7 +86,7 @@ impl BufferRing {
     }
 
     fn address(&self, buffer: u16) -> *mut u8 {
-        let offset = self.entries * size_of::<BufRingEntry>() + usize::from(buffer) * self.size;
+        let offset = self.entries * size_of::<BufRingEntry>() + usize::from(buffer) * self.stride;
         // SAFETY: `buffer` is below `entries`, so this is within the memory.
         unsafe { self.memory.as_ptr().add(offset) }
     }

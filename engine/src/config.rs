@@ -147,7 +147,7 @@ impl Default for Limits {
         Self {
             tcp_buffers: 256,
             tcp_buffer_size: 8 * 1024,
-            udp_buffers: 512,
+            udp_buffers: 128,
             udp_buffer_size: 2048,
             recv_high_water: 64 * 1024,
             send_cap: 16 * 1024 * 1024,

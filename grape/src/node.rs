@@ -51,7 +51,7 @@ impl Node {
             limits: grenache_engine::Limits {
                 // Names of services go out whole, and Node answers with all the peers it has.
                 udp_buffer_size: LARGEST_DATAGRAM,
-                udp_buffers: 256,
+                udp_buffers: 128,
                 ..grenache_engine::Limits::default()
             },
             ..grenache_engine::Config::default()
