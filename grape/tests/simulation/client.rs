@@ -1,4 +1,4 @@
-//! Clients of the simulated grapes: they announce and look up over HTTP, as any would.
+//! Clients of the simulated grapes: they announce, look up, put and get over HTTP, as any would.
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -8,11 +8,15 @@ use std::time::Duration;
 use grenache_engine::sim::Host;
 use grenache_engine::{Config, Core, TcpStream, fill_random, now, sleep, spawn_local, timeout};
 
+use crate::items::{self, Writer};
 use crate::network::{self, Grapes};
 use crate::oracle::Oracle;
 
 /// How long a client waits for an answer. A call that takes longer has got none.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client that was told too late that time is up begins its last call within this time.
+pub(crate) const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Services that the clients announce and look up.
 const SERVICES: u32 = 60;
@@ -41,21 +45,24 @@ pub(crate) fn start(
     grapes.world.start(host, Config::default(), main).expect("a free host");
 }
 
-fn draw(below: u32) -> u32 {
+pub(crate) fn draw(below: u32) -> u32 {
     let mut bytes = [0; 4];
     fill_random(&mut bytes);
     u32::from_le_bytes(bytes) % below
 }
 
 async fn client(grapes: usize, oracle: Rc<RefCell<Oracle>>, end: Duration) {
+    let mut writer = Writer::new();
     while now() < end {
         sleep(Duration::from_millis(u64::from(100 + draw(1500)))).await;
         let grape = draw(grapes as u32) as usize;
         let service = format!("service:{}", draw(SERVICES));
-        if draw(3) == 0 {
-            announce(grape, &service, &oracle).await;
-        } else {
-            look_up(grape, &service, &oracle).await;
+        match draw(12) {
+            0..4 => announce(grape, &service, &oracle).await,
+            4..8 => look_up(grape, &service, &oracle).await,
+            8 => items::put_text(grape, &oracle).await,
+            9 => writer.put(grape, &oracle).await,
+            _ => items::get(grape, &oracle).await,
         }
     }
 }
@@ -97,7 +104,7 @@ pub(crate) struct NoAnswer;
 
 /// One request on a connection of its own. The answer is all that comes until the connection ends, and
 /// must be exactly one.
-async fn post(to: SocketAddr, path: &str, body: &str) -> Result<String, NoAnswer> {
+pub(crate) async fn post(to: SocketAddr, path: &str, body: &str) -> Result<String, NoAnswer> {
     let exchange = async {
         let stream = TcpStream::connect(to).await.map_err(|_| NoAnswer)?;
         let length = body.len();

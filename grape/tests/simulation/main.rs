@@ -5,6 +5,7 @@
 //! `GRENACHE_SEED=7 cargo test -p grenache-grape --test simulation` runs another seed.
 
 mod client;
+mod items;
 mod network;
 mod oracle;
 
@@ -86,7 +87,7 @@ fn run(plan: &Plan) -> (oracle::Counts, u64) {
     }
     grapes.world.heal();
     // Every call that began is answered by now, or its grape was killed.
-    grapes.world.run_for(client::PATIENCE);
+    grapes.world.run_for(client::LAST_PAUSE + client::PATIENCE);
     assert_eq!(grapes.world.tasks_panicked(), 0, "seed {}", plan.seed);
     let counts = oracle.borrow().finish();
     (counts, grapes.world.trace())
@@ -98,7 +99,7 @@ fn two_hundred_grapes_through_loss_restarts_and_partitions() {
         seed,
         grapes: 200,
         cores: 2..5,
-        clients: 24,
+        clients: 40,
         network: Network {
             delay: Duration::from_micros(200)..Duration::from_millis(40),
             loss: 0.02,
@@ -115,6 +116,7 @@ fn two_hundred_grapes_through_loss_restarts_and_partitions() {
         assert!(counts.answered > 1000, "{counts:?}");
         assert!(counts.had_to_be_found > 300, "{counts:?}");
         assert!(counts.had_to_be_gone > 50, "{counts:?}");
+        assert!(counts.items_had_to_be_found > 40, "{counts:?}");
     }
 }
 

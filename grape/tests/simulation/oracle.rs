@@ -4,6 +4,8 @@
 //! - what was acknowledged is found until it expires, as long as the network is whole, and fewer grapes
 //!   have lost their power since than had stored it (what one half of a network stored is on the closest
 //!   of that half, of which some half are among the closest of all: there, ten more must be left);
+//! - an item that was acknowledged is found, in the version acknowledged or a later one, as long as
+//!   fewer than ten grapes have lost their power since;
 //! - nothing is found that has expired, or that nobody announced.
 
 use std::collections::BTreeMap;
@@ -11,6 +13,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use crate::client::NoAnswer;
+use crate::items::Item;
 
 /// After a cut the halves need so long to meet again.
 const RECOVERY: Duration = Duration::from_secs(15);
@@ -23,6 +26,7 @@ pub(crate) struct Oracle {
     max_age: Duration,
     /// A datagram may arrive, again, so long after it was sent.
     longest_delay: Duration,
+    items: Vec<Item>,
     announcements: BTreeMap<(String, SocketAddrV4), Announcement>,
     /// When grapes lost their power, and which.
     kills: Vec<(Duration, usize)>,
@@ -58,6 +62,8 @@ pub(crate) struct Counts {
     pub(crate) had_to_be_found: usize,
     /// Times that a lookup must not find a peer any more, and did not.
     pub(crate) had_to_be_gone: usize,
+    /// Times that a get had to find an item, and did.
+    pub(crate) items_had_to_be_found: usize,
 }
 
 impl Oracle {
@@ -66,6 +72,7 @@ impl Oracle {
             seed,
             max_age,
             longest_delay,
+            items: Vec::new(),
             announcements: BTreeMap::new(),
             kills: Vec::new(),
             starts: BTreeMap::new(),
@@ -200,6 +207,70 @@ impl Oracle {
             }
         }
         self.counts.had_to_be_found += sure;
+    }
+
+    /// A put has ended, with its target if it was acknowledged.
+    pub(crate) fn put(&mut self, target: Option<String>, seq: i64, text: String, began: Duration) {
+        let safe_since = self.is_whole(began).then_some(began);
+        let known = self.items.iter_mut().find(|item| item.text == text);
+        match (known, target) {
+            (Some(item), Some(_)) => {
+                (item.seq, item.tried, item.safe_since) = (seq, seq, safe_since);
+            }
+            (Some(item), None) => item.tried = seq,
+            (None, Some(target)) => {
+                self.items.push(Item { target, seq, tried: seq, text, safe_since });
+            }
+            // Nobody knows what it would be found under.
+            (None, None) => {}
+        }
+    }
+
+    pub(crate) fn some_target(&self, draw: u32) -> Option<String> {
+        let count = self.items.len();
+        (count > 0).then(|| self.items[draw as usize % count].target.clone())
+    }
+
+    fn item(&self, target: &str) -> &Item {
+        self.items.iter().find(|item| item.target == target).expect("an item that was put")
+    }
+
+    /// The version of an item that must be found from now on, and since when it is safe.
+    pub(crate) fn acknowledged(&self, target: &str) -> Option<(i64, Duration)> {
+        let item = self.item(target);
+        item.safe_since.map(|since| (item.seq, since))
+    }
+
+    pub(crate) fn got(
+        &mut self,
+        target: &str,
+        value: Option<&str>,
+        acknowledged: Option<(i64, Duration)>,
+        grape: usize,
+        began: Duration,
+    ) {
+        let seed = self.seed;
+        let item = self.item(target);
+        let found = value.map(|value| {
+            let seq = item.read(value);
+            // One version more than was tried may be on its way right now.
+            let next = format!("{}{}", item.text, item.tried + 1);
+            seq.or((value == next).then_some(item.tried + 1))
+                .unwrap_or_else(|| panic!("seed {seed}: {value} was found under {target}"))
+        });
+        let warm = self.starts.get(&grape).is_none_or(|start| *start + WARM_UP <= began);
+        let Some((seq, since)) = acknowledged.filter(|_| warm && self.is_whole(began)) else {
+            return;
+        };
+        let lost = self.kills.iter().filter(|(kill, _)| *kill >= since).count();
+        if lost < 10 {
+            assert!(
+                found.is_some_and(|found| found >= seq),
+                "seed {seed}: grape {grape} found {value:?} under {target} at {began:?}: version {seq} was \
+                 acknowledged, {lost} grapes lost since"
+            );
+            self.counts.items_had_to_be_found += 1;
+        }
     }
 
     /// Whether nothing is and was cut for a while.
