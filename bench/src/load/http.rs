@@ -102,9 +102,8 @@ impl Http {
         }
         let mut flying = self.connections.len() * self.depth;
         while flying > 0 {
-            // It never sleeps: waking it would be on the server's bill, and is dear in a virtual machine
-            // (23 µs of server CPU for a lone request instead of 60). It makes way for the second grape of
-            // a ring, which shares this CPU.
+            // It never sleeps: waking it would be on the server's bill, and is dear in a virtual machine. It
+            // makes way for the second grape of a ring, which shares this CPU.
             self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
             if self.events.is_empty() {
                 std::thread::yield_now();
