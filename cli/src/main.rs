@@ -1,0 +1,3 @@
+//! The `grenache` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Calling services from any thread and any executor.

@@ -1,0 +1,1 @@
+//! HTTP connections of a client, and their pool.

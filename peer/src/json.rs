@@ -1,0 +1,1 @@
+//! One JSON value as it stands on the wire.

@@ -1,0 +1,15 @@
+//! The Grenache peer library: services find each other through grapes and call each other directly, without a broker.
+
+mod channel;
+mod client;
+mod envelope;
+mod error;
+mod fingerprint;
+mod gzip;
+mod handle;
+mod http;
+mod json;
+mod link;
+mod server;
+pub mod tls;
+mod worker;

@@ -1,0 +1,1 @@
+//! Services on an engine of their own.
