@@ -13,3 +13,6 @@ mod link;
 mod server;
 pub mod tls;
 mod worker;
+
+pub use error::{Error, Failure};
+pub use json::Json;
