@@ -1,1 +1,141 @@
 //! A connection, plain or TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use grenache_engine::{RecvBuf, TcpStream};
+
+use crate::tls::{self, Certificate};
+
+/// A connection with the verbs of [`TcpStream`]. Clones are the same connection; it ends in good
+/// order when the last one is dropped.
+#[derive(Clone)]
+pub(crate) enum Channel {
+    Plain(TcpStream),
+    Tls(tls::Stream),
+}
+
+impl Channel {
+    /// Waits for bytes; `None` is the peer's end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The connection broke. Of TLS connections the error may wrap a [`tls::Error`], among them
+    /// [`tls::Error::Truncated`] of kind `UnexpectedEof`.
+    pub(crate) async fn recv(&self) -> io::Result<Option<Received>> {
+        std::future::poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// As [`recv`](Self::recv), for futures made by hand.
+    pub(crate) fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Received>>> {
+        match self {
+            Self::Plain(stream) => {
+                stream.poll_recv(context).map_ok(|data| data.map(Received::Plain))
+            }
+            Self::Tls(stream) => stream.poll_recv(context).map_ok(|data| data.map(Received::Tls)),
+        }
+    }
+
+    /// Queues a copy of `bytes`. Written to a broken or shut down connection they vanish; more than
+    /// the engine's `Limits::send_cap` in the queue resets the connection.
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    /// Queues `data`, on plain connections without copying it; otherwise as [`write`](Self::write).
+    pub(crate) fn send(&self, data: Bytes) {
+        match self {
+            Self::Plain(stream) => stream.send(data),
+            Self::Tls(stream) => stream.write(&data),
+        }
+    }
+
+    /// Bytes queued and not yet taken by the kernel, with what TLS adds.
+    pub(crate) fn queued(&self) -> usize {
+        self.tcp().queued()
+    }
+
+    /// Waits until fewer than `below` bytes are queued.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(crate) async fn drained(&self, below: usize) -> io::Result<()> {
+        if let Self::Tls(stream) = self {
+            stream.intact()?;
+        }
+        self.tcp().drained(below).await
+    }
+
+    /// Ends this side once the queue is out (with TLS `close_notify`, then FIN). The peer may go on
+    /// sending.
+    pub(crate) fn shutdown(&self) {
+        match self {
+            Self::Plain(stream) => stream.shutdown(),
+            Self::Tls(stream) => stream.shutdown(),
+        }
+    }
+
+    /// Breaks the connection off (RST), for all clones; what is queued does not leave.
+    pub(crate) fn abort(&self) {
+        self.tcp().abort();
+    }
+
+    /// The peer's address.
+    pub(crate) fn peer_addr(&self) -> SocketAddr {
+        self.tcp().peer_addr()
+    }
+
+    /// The certificate the peer has shown and this side has accepted.
+    pub(crate) fn certificate(&self) -> Option<&Rc<Certificate>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.certificate(),
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.tcp(),
+        }
+    }
+}
+
+/// Bytes received, without what TLS adds.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// In the buffer they were received in.
+    Plain(RecvBuf),
+    /// Decrypted.
+    Tls(Bytes),
+}
+
+impl Received {
+    /// Removes the first `count` bytes, or all if there are fewer.
+    pub(crate) fn advance(&mut self, count: usize) {
+        match self {
+            Self::Plain(data) => data.advance(count),
+            Self::Tls(data) => bytes::Buf::advance(data, count.min(data.len())),
+        }
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Plain(data) => data,
+            Self::Tls(data) => data,
+        }
+    }
+}

@@ -15,4 +15,5 @@ pub mod tls;
 mod worker;
 
 pub use error::{Error, Failure};
+pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use json::Json;

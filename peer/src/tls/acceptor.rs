@@ -1,0 +1,62 @@
+//! TLS of accepted connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grenache_engine::TcpStream;
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ServerConfig, ServerConnection};
+
+use super::verify::ClientVerifier;
+use super::{ALPN, Clients, Error, PROVIDER, ServerTls, Stream, VERSIONS};
+use crate::channel::Channel;
+
+/// Takes handshakes. Clones share the key of the tickets, so that a session begun on one core resumes
+/// on another; make one and clone it for every core.
+#[derive(Clone, Debug)]
+pub(crate) struct Acceptor {
+    config: Arc<ServerConfig>,
+    handshake_timeout: Duration,
+}
+
+impl Acceptor {
+    /// # Errors
+    /// Settings that cannot be.
+    pub(crate) fn new(settings: &ServerTls) -> Result<Self, crate::Error> {
+        let unusable = |error: rustls::Error| crate::Error::Tls(error.to_string());
+        let builder = ServerConfig::builder_with_provider(PROVIDER.clone());
+        let builder = builder.with_protocol_versions(&VERSIONS).map_err(unusable)?;
+        let builder = match &settings.clients {
+            Clients::Anyone if settings.allow.is_empty() => builder.with_no_client_auth(),
+            Clients::Anyone => {
+                let why = "a list of clients' fingerprints needs clients that show certificates";
+                return Err(crate::Error::Config(why.into()));
+            }
+            Clients::Optional(authorities) => builder.with_client_cert_verifier(
+                ClientVerifier::new(authorities, &settings.allow, false)?,
+            ),
+            Clients::Required(authorities) => builder.with_client_cert_verifier(
+                ClientVerifier::new(authorities, &settings.allow, true)?,
+            ),
+        };
+        let identity = Arc::new(SingleCertAndKey::from(settings.identity.key.clone()));
+        let mut config = builder.with_cert_resolver(identity);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        // Sessions live in tickets, which any core can open; nothing is kept per session.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(unusable)?;
+        Ok(Self { config: Arc::new(config), handshake_timeout: settings.handshake_timeout })
+    }
+
+    /// Goes through the handshake of an accepted connection. Dropping the future closes it.
+    ///
+    /// # Errors
+    /// Why there is no session; the connection is closed then.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<Channel, Error> {
+        let session = ServerConnection::new(self.config.clone())
+            .map_err(|error| Error::Protocol(error.to_string()))?;
+        let stream = Stream::handshake(stream, session.into(), self.handshake_timeout).await?;
+        Ok(Channel::Tls(stream))
+    }
+}
