@@ -1,6 +1,13 @@
 //! Chunked bodies (RFC 9112 section 7.1).
 
-use super::{Config, Error, Limit, Malformed, syntax};
+use super::{Error, Limit, Malformed, syntax};
+
+/// How much a body may have besides its data.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extras {
+    pub(super) max_extensions: usize,
+    pub(super) max_trailers: usize,
+}
 
 /// Decodes one chunked body. Extensions and trailers are checked, counted and dropped.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +55,7 @@ impl Decoder {
         &mut self,
         input: &mut &'i [u8],
         room: u64,
-        config: &Config,
+        limits: Extras,
     ) -> Result<Option<Piece<'i>>, Error> {
         while let [byte, rest @ ..] = *input {
             if self.state == State::Data {
@@ -68,19 +75,19 @@ impl Decoder {
                     _ => Err(Malformed::BareCr.into()),
                 };
             }
-            self.state = self.step(*byte, room, config)?;
+            self.state = self.step(*byte, room, limits)?;
         }
         Ok(None)
     }
 
     /// One byte of what stands around the data.
-    fn step(&mut self, byte: u8, room: u64, config: &Config) -> Result<State, Error> {
+    fn step(&mut self, byte: u8, room: u64, limits: Extras) -> Result<State, Error> {
         Ok(match (self.state, byte) {
-            (State::Size, b';') => self.extension(config)?,
+            (State::Size, b';') => self.extension(limits)?,
             (State::Size | State::Extension, b'\r') => State::SizeLf,
             (State::Start | State::Size, _) => self.digit(byte)?,
             (State::Extension, b'\n') => return Err(Malformed::BareLf.into()),
-            (State::Extension, _) if syntax::is_value(byte) => self.extension(config)?,
+            (State::Extension, _) if syntax::is_value(byte) => self.extension(limits)?,
             (State::Extension, _) => return Err(Malformed::ChunkExtension.into()),
             (State::SizeLf, b'\n') if self.size == 0 => State::Trailer,
             (State::SizeLf, b'\n') if self.size > room => return Err(Limit::Body.into()),
@@ -92,16 +99,16 @@ impl Decoder {
             }
             (State::DataCr | State::DataLf, _) => return Err(Malformed::ChunkEnd.into()),
             (State::Trailer, b'\r') => State::EndLf,
-            (State::TrailerName, b':') => self.trailer(State::TrailerValue, config)?,
+            (State::TrailerName, b':') => self.trailer(State::TrailerValue, limits)?,
             (State::Trailer | State::TrailerName, _) if syntax::is_token(byte) => {
-                self.trailer(State::TrailerName, config)?
+                self.trailer(State::TrailerName, limits)?
             }
-            (State::TrailerValue, b'\r') => self.trailer(State::TrailerLf, config)?,
+            (State::TrailerValue, b'\r') => self.trailer(State::TrailerLf, limits)?,
             (State::TrailerValue, b'\n') => return Err(Malformed::BareLf.into()),
             (State::TrailerValue, _) if syntax::is_value(byte) => {
-                self.trailer(State::TrailerValue, config)?
+                self.trailer(State::TrailerValue, limits)?
             }
-            (State::TrailerLf, b'\n') => self.trailer(State::Trailer, config)?,
+            (State::TrailerLf, b'\n') => self.trailer(State::Trailer, limits)?,
             (State::SizeLf | State::TrailerLf, _) => return Err(Malformed::BareCr.into()),
             // Data and EndLf never come here.
             _ => return Err(Malformed::Trailer.into()),
@@ -125,17 +132,17 @@ impl Decoder {
     }
 
     /// Counts a byte of an extension, with its semicolon.
-    fn extension(&mut self, config: &Config) -> Result<State, Limit> {
+    fn extension(&mut self, limits: Extras) -> Result<State, Limit> {
         self.extensions += 1;
-        if self.extensions > config.max_chunk_extensions {
+        if self.extensions > limits.max_extensions {
             return Err(Limit::ChunkExtensions);
         }
         Ok(State::Extension)
     }
 
     /// Counts a byte of the trailer section, with its line ends.
-    fn trailer(&mut self, next: State, config: &Config) -> Result<State, Limit> {
+    fn trailer(&mut self, next: State, limits: Extras) -> Result<State, Limit> {
         self.trailers += 1;
-        if self.trailers > config.max_trailers { Err(Limit::Trailers) } else { Ok(next) }
+        if self.trailers > limits.max_trailers { Err(Limit::Trailers) } else { Ok(next) }
     }
 }

@@ -1,5 +1,7 @@
 //! The limits of a connection.
 
+use super::chunked::Extras;
+
 /// How bodies are handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bodies {
@@ -54,5 +56,11 @@ impl Default for Config {
             keep_buffer: 4096,
             bodies: Bodies::Whole,
         }
+    }
+}
+
+impl Config {
+    pub(super) const fn extras(&self) -> Extras {
+        Extras { max_extensions: self.max_chunk_extensions, max_trailers: self.max_trailers }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     Bodies, Config, Error, Framing, Head, Limit, Request,
     chunked::{Decoder, Piece},
     head::Parser,
+    input::{fill, take, take_up_to},
 };
 
 /// Decodes what a client sends.
@@ -179,14 +180,7 @@ impl Connection {
                 }
                 State::Length { total } => {
                     let total = *total;
-                    let missing = total - self.buffer.len();
-                    let data = take(input, missing);
-                    if self.buffer.capacity() - self.buffer.len() < data.len() {
-                        // Doubles with what has come, not with what was promised.
-                        let room = missing.min(self.buffer.len().max(data.len()));
-                        self.buffer.reserve_exact(room);
-                    }
-                    self.buffer.extend_from_slice(data);
+                    fill(&mut self.buffer, total, input);
                     if self.buffer.len() < total {
                         return Ok(None);
                     }
@@ -195,7 +189,7 @@ impl Connection {
                 }
                 State::Chunked(decoder) => {
                     let room = self.config.max_body - (self.buffer.len() - self.head.len()) as u64;
-                    match decoder.decode(input, room, &self.config)? {
+                    match decoder.decode(input, room, self.config.extras())? {
                         Some(Piece::Data(data)) => self.buffer.extend_from_slice(data),
                         Some(Piece::End) => {
                             self.next_request();
@@ -213,7 +207,7 @@ impl Connection {
                     return Ok((!data.is_empty()).then_some(Step::Data(data)));
                 }
                 State::StreamChunked(decoder) => {
-                    match decoder.decode(input, u64::MAX, &self.config)? {
+                    match decoder.decode(input, u64::MAX, self.config.extras())? {
                         Some(Piece::Data(data)) => return Ok(Some(Step::Data(data))),
                         Some(Piece::End) => {
                             self.next_request();
@@ -329,18 +323,4 @@ impl Connection {
         }
         self.buffer.clear();
     }
-}
-
-/// Takes up to `len` bytes off `input`.
-fn take<'i>(input: &mut &'i [u8], len: usize) -> &'i [u8] {
-    let (taken, rest) = input.split_at(len.min(input.len()));
-    *input = rest;
-    taken
-}
-
-/// Takes up to `left` bytes off `input` and counts them off.
-fn take_up_to<'i>(input: &mut &'i [u8], left: &mut u64) -> &'i [u8] {
-    let data = take(input, usize::try_from(*left).unwrap_or(usize::MAX));
-    *left -= data.len() as u64;
-    data
 }

@@ -1,31 +1,28 @@
-//! Request line and header fields (RFC 9112 sections 2, 3 and 5).
-//!
-//! A line is judged when its LF is there, and once only, so it makes no difference where the bytes were cut.
-
-use memchr::memchr;
+//! Request line and header fields of a request (RFC 9112 sections 2, 3 and 5).
 
 use super::{
     Config, Error, Form, Framing, Head, Headers, Limit, Malformed, Persistence, Unsupported,
-    Version, body::Length, request::ascii, syntax,
+    Version,
+    body::Length,
+    lines::{self, Lines, Options, Stop},
+    request::ascii,
+    syntax,
 };
 
 /// Parses one head, over as many calls as its bytes take to come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parser {
-    /// Where the line begins that is to be judged next.
-    at: usize,
-    /// No LF between `at` and here.
-    scanned: usize,
+    lines: Lines,
+    start: Start,
+    fields: Fields,
+    framing: Framing,
+}
+
+/// What comes before the header fields.
+#[derive(Debug, Clone, Copy)]
+struct Start {
     blank_lines: usize,
     line: Option<RequestLine>,
-    headers: usize,
-    host: bool,
-    close: bool,
-    keep_alive: bool,
-    expects_continue: bool,
-    unknown_expectation: bool,
-    length: Length,
-    framing: Framing,
 }
 
 /// Offsets into the head.
@@ -38,41 +35,37 @@ struct RequestLine {
     end: usize,
 }
 
-/// Why a line gave nothing.
-enum Stop {
-    /// The bytes end before the line does.
-    Short,
-    /// The line is wrong, if it is all there.
-    Wrong(Error),
-}
-
-impl<E: Into<Error>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Wrong(error.into())
-    }
+/// What the header fields so far mean to the connection.
+#[derive(Debug, Clone, Copy)]
+struct Fields {
+    count: usize,
+    host: bool,
+    options: Options,
+    expects_continue: bool,
+    unknown_expectation: bool,
+    length: Length,
 }
 
 impl Parser {
     pub(super) const fn new() -> Self {
         Self {
-            at: 0,
-            scanned: 0,
-            blank_lines: 0,
-            line: None,
-            headers: 0,
-            host: false,
-            close: false,
-            keep_alive: false,
-            expects_continue: false,
-            unknown_expectation: false,
-            length: Length::new(),
+            lines: Lines::new(),
+            start: Start { blank_lines: 0, line: None },
+            fields: Fields {
+                count: 0,
+                host: false,
+                options: Options::new(),
+                expects_continue: false,
+                unknown_expectation: false,
+                length: Length::new(),
+            },
             framing: Framing::None,
         }
     }
 
     /// Bytes of the head, with its last line.
     pub(super) const fn len(&self) -> usize {
-        self.at
+        self.lines.len()
     }
 
     pub(super) const fn framing(&self) -> Framing {
@@ -80,92 +73,96 @@ impl Parser {
     }
 
     pub(super) const fn expects_continue(&self) -> bool {
-        self.expects_continue
+        self.fields.expects_continue
     }
 
     pub(super) const fn persistence(&self) -> Persistence {
-        match self.line {
-            _ if self.close => Persistence::Close,
+        let options = self.fields.options;
+        match self.start.line {
+            _ if options.close => Persistence::Close,
             Some(RequestLine { version: Version::Http11, .. }) => Persistence::KeepAlive,
-            Some(_) if self.keep_alive => Persistence::KeepAliveStated,
+            Some(_) if options.keep_alive => Persistence::KeepAliveStated,
             _ => Persistence::Close,
         }
     }
 
     /// Reads on in `bytes`, which are everything since the head began. True when the head is complete.
     pub(super) fn parse(&mut self, bytes: &[u8], config: &Config) -> Result<bool, Error> {
-        loop {
-            if self.line.is_none() {
-                first_byte(&bytes[self.at..])?;
+        let Self { lines, start, fields, .. } = self;
+        let complete = lines.read(bytes, config.max_head, |at, line| {
+            if start.line.is_none() {
+                first_byte(line).map_err(|kind| Stop::AtOnce(kind.into()))?;
             }
-            if self.scanned > self.at && memchr(b'\n', &bytes[self.scanned..]).is_none() {
-                return self.short(bytes, config);
+            if lines::is_empty(line)? {
+                return start.empty_line(config).map(|last| (2, last));
             }
-            let stop = match self.line(bytes, config) {
-                Ok(_) if self.at > config.max_head => return Err(Limit::Head.into()),
-                Ok(true) => return self.complete().map(|()| true),
-                Ok(false) => continue,
-                Err(stop) => stop,
-            };
-            let Some(end) = memchr(b'\n', &bytes[self.at..]) else {
-                return self.short(bytes, config);
-            };
-            return Err(match stop {
-                Stop::Wrong(error) if self.at + end < config.max_head => error,
-                _ => Limit::Head.into(),
-            });
+            match start.line {
+                None => start.request_line(at, line, config).map(|len| (len, false)),
+                Some(_) => fields.field(line, config).map(|len| (len, false)),
+            }
+        })?;
+        if complete {
+            self.complete()?;
         }
+        Ok(complete)
     }
 
-    /// The bytes ended within a line.
-    fn short(&mut self, bytes: &[u8], config: &Config) -> Result<bool, Error> {
-        self.scanned = bytes.len();
-        if bytes.len() >= config.max_head { Err(Limit::Head.into()) } else { Ok(false) }
-    }
-
-    /// Takes one line and moves `at` past it. True at the empty line that ends the head.
-    #[inline]
-    fn line(&mut self, bytes: &[u8], config: &Config) -> Result<bool, Stop> {
-        let line = &bytes[self.at..];
-        match (line, self.line) {
-            ([b'\r', b'\n', ..], None) => {
-                self.blank_lines += 1;
-                if self.blank_lines > config.max_blank_lines {
-                    return Err(Limit::BlankLines.into());
-                }
-                self.at += 2;
-                Ok(false)
-            }
-            ([b'\r', b'\n', ..], Some(_)) => {
-                self.at += 2;
-                Ok(true)
-            }
-            ([] | [b'\r'], _) => Err(Stop::Short),
-            ([b'\r', ..], _) => Err(Malformed::BareCr.into()),
-            ([b'\n', ..], _) => Err(Malformed::BareLf.into()),
-            (_, None) => self.request_line(bytes, config).map(|()| false),
-            (_, Some(_)) => {
-                let (name, value, len) = field(line)?;
-                if self.headers == config.max_headers {
-                    return Err(Limit::Headers.into());
-                }
-                self.header(name, value)?;
-                self.headers += 1;
-                self.at += len;
-                Ok(false)
-            }
+    /// What can only be judged when all headers are known.
+    fn complete(&mut self) -> Result<(), Error> {
+        let fields = &mut self.fields;
+        let http11 = matches!(self.start.line, Some(RequestLine { version: Version::Http11, .. }));
+        if http11 && !fields.host {
+            return Err(Malformed::HostMissing.into());
         }
+        self.framing = fields.length.framing(http11)?;
+        // HTTP/1.0 knows no expectations and nobody waits there (RFC 9110 section 10.1.1).
+        if http11 && fields.unknown_expectation {
+            return Err(Unsupported::Expectation.into());
+        }
+        let body = !matches!(self.framing, Framing::None | Framing::Length(0));
+        fields.expects_continue &= http11 && body;
+        Ok(())
     }
 
-    fn request_line(&mut self, bytes: &[u8], config: &Config) -> Result<(), Stop> {
-        let method = (self.at, self.at + syntax::token_len(&bytes[self.at..]));
-        match bytes.get(method.1) {
-            Some(b' ') if method.1 > method.0 => {}
+    /// The head for the caller; `bytes` are what was parsed.
+    pub(super) fn view<'a>(&self, bytes: &'a [u8]) -> Option<Head<'a>> {
+        let line = self.start.line?;
+        Some(Head {
+            method: ascii(bytes.get(line.method.0..line.method.1)?),
+            target: ascii(bytes.get(line.target.0..line.target.1)?),
+            form: line.form,
+            version: line.version,
+            headers: Headers { lines: bytes.get(line.end..self.len() - 2)? },
+            framing: self.framing,
+            persistence: self.persistence(),
+            expects_continue: self.fields.expects_continue,
+        })
+    }
+}
+
+impl Start {
+    /// True if it ends the head; those before the request line are skipped, a few.
+    fn empty_line(&mut self, config: &Config) -> Result<bool, Stop> {
+        if self.line.is_some() {
+            return Ok(true);
+        }
+        self.blank_lines += 1;
+        if self.blank_lines > config.max_blank_lines {
+            return Err(Limit::BlankLines.into());
+        }
+        Ok(false)
+    }
+
+    /// Gives the length of the line, which begins at `at` in the head.
+    fn request_line(&mut self, at: usize, line: &[u8], config: &Config) -> Result<usize, Stop> {
+        let method = syntax::token_len(line);
+        match line.get(method) {
+            Some(b' ') if method > 0 => {}
             Some(_) => return Err(Malformed::Method.into()),
             None => return Err(Stop::Short),
         }
-        let start = method.1 + 1;
-        let rest = &bytes[start..];
+        let start = method + 1;
+        let rest = &line[start..];
         let len = rest.iter().position(|&byte| !syntax::is_target(byte)).ok_or(Stop::Short)?;
         if len > config.max_target {
             return Err(Limit::Target.into());
@@ -173,28 +170,35 @@ impl Parser {
         if len == 0 || rest[len] != b' ' {
             return Err(Malformed::Target.into());
         }
-        let target = (start, start + len);
-        let version = match &rest[len + 1..] {
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                match (major, minor) {
-                    (b'1', b'0') => Version::Http10,
-                    (b'1', _) => Version::Http11,
-                    _ => return Err(Unsupported::Version.into()),
-                }
-            }
+        let version = match rest[len + 1..].split_first_chunk() {
+            Some((version, [b'\r', b'\n', ..])) => lines::version(version)?,
             _ => return Err(Malformed::Version.into()),
         };
-        let form = form(&bytes[method.0..method.1], &rest[..len])?;
-        self.at = target.1 + 1 + b"HTTP/1.1\r\n".len();
-        self.line = Some(RequestLine { method, target, form, version, end: self.at });
-        Ok(())
+        let form = form(&line[..method], &rest[..len])?;
+        let target = (at + start, at + start + len);
+        let len = start + len + 1 + b"HTTP/1.1\r\n".len();
+        self.line =
+            Some(RequestLine { method: (at, at + method), target, form, version, end: at + len });
+        Ok(len)
+    }
+}
+
+impl Fields {
+    /// Takes a header line, and gives its length.
+    #[inline]
+    fn field(&mut self, line: &[u8], config: &Config) -> Result<usize, Stop> {
+        let (name, value, len) = lines::field(line)?;
+        if self.count == config.max_headers {
+            return Err(Limit::Headers.into());
+        }
+        self.note(name, value)?;
+        self.count += 1;
+        Ok(len)
     }
 
     /// Notes what a header means to the connection; all others are the caller's.
     #[inline]
-    fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if self.host {
@@ -212,48 +216,12 @@ impl Parser {
                     self.unknown_expectation = true;
                 }
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                for option in value.split(|&byte| byte == b',').map(syntax::trim) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
+            10 if name.eq_ignore_ascii_case(b"connection") => self.options.add(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.length.stated(value)?,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.length.encoded(value)?,
             _ => {}
         }
         Ok(())
-    }
-
-    /// What can only be judged when all headers are known.
-    fn complete(&mut self) -> Result<(), Error> {
-        let http11 = matches!(self.line, Some(RequestLine { version: Version::Http11, .. }));
-        if http11 && !self.host {
-            return Err(Malformed::HostMissing.into());
-        }
-        self.framing = self.length.framing(http11)?;
-        // HTTP/1.0 knows no expectations and nobody waits there (RFC 9110 section 10.1.1).
-        if http11 && self.unknown_expectation {
-            return Err(Unsupported::Expectation.into());
-        }
-        let body = !matches!(self.framing, Framing::None | Framing::Length(0));
-        self.expects_continue &= http11 && body;
-        Ok(())
-    }
-
-    /// The head for the caller; `bytes` are what was parsed.
-    pub(super) fn view<'a>(&self, bytes: &'a [u8]) -> Option<Head<'a>> {
-        let line = self.line?;
-        Some(Head {
-            method: ascii(bytes.get(line.method.0..line.method.1)?),
-            target: ascii(bytes.get(line.target.0..line.target.1)?),
-            form: line.form,
-            version: line.version,
-            headers: Headers { lines: bytes.get(line.end..self.at - 2)? },
-            framing: self.framing,
-            persistence: self.persistence(),
-            expects_continue: self.expects_continue,
-        })
     }
 }
 
@@ -265,28 +233,6 @@ fn first_byte(bytes: &[u8]) -> Result<(), Malformed> {
             Err(Malformed::Method)
         }
         _ => Ok(()),
-    }
-}
-
-/// One header line: its name, its value without blanks around, and its length with the line end.
-#[inline]
-fn field(line: &[u8]) -> Result<(&[u8], &[u8], usize), Stop> {
-    let colon = syntax::token_len(line);
-    let (name, rest) = line.split_at(colon);
-    let rest = match rest {
-        [b':', rest @ ..] if colon > 0 => rest,
-        [b' ' | b'\t', ..] if colon > 0 => return Err(Malformed::SpaceBeforeColon.into()),
-        [b' ' | b'\t', ..] => return Err(Malformed::Folded.into()),
-        [] => return Err(Stop::Short),
-        _ => return Err(Malformed::HeaderName.into()),
-    };
-    let len = syntax::value_len(rest);
-    match &rest[len..] {
-        [b'\r', b'\n', ..] => Ok((name, syntax::trim(&rest[..len]), colon + 1 + len + 2)),
-        [] | [b'\r'] => Err(Stop::Short),
-        [b'\r', ..] => Err(Malformed::BareCr.into()),
-        [b'\n', ..] => Err(Malformed::BareLf.into()),
-        _ => Err(Malformed::HeaderValue.into()),
     }
 }
 

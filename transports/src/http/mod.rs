@@ -15,6 +15,8 @@ mod connection;
 pub mod date;
 mod error;
 mod head;
+mod input;
+mod lines;
 mod request;
 pub mod response;
 mod syntax;
