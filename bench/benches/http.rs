@@ -1,4 +1,5 @@
-//! What a request costs in the HTTP parser, and an answer in the writer. Per iteration: so many requests as the name says.
+//! What a request costs in the HTTP parser, and an answer in the writer; and on the client's side the other way round. Per
+//! iteration: so many messages as the name says.
 
 use std::{hint::black_box, time::Duration};
 
@@ -6,6 +7,7 @@ use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use grenache_transports::http::{
     Config, Connection, Event, Persistence,
+    client::{self, Expected, Start, request},
     date::{self, Date},
     response,
 };
@@ -81,9 +83,62 @@ fn answer(c: &mut Criterion) {
     group.finish();
 }
 
+/// An answer of 60 bytes as our server sends it.
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    date: Sun, 22 Nov 2026 18:00:00 GMT\r\n\
+    content-length: 60\r\n\r\n\
+    [\"8a1f1d2e-8c0b-4a54-9d6e-0123456789ab\",null,\"hello, world\"] ";
+
+/// The same as Node's sends it.
+const NODE_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Date: Sun, 22 Nov 2026 18:00:00 GMT\r\n\
+    Connection: keep-alive\r\n\
+    Keep-Alive: timeout=5\r\n\
+    Transfer-Encoding: chunked\r\n\r\n\
+    3c\r\n[\"8a1f1d2e-8c0b-4a54-9d6e-0123456789ab\",null,\"hello, world\"] \r\n0\r\n\r\n";
+
+fn client(c: &mut Criterion) {
+    let mut group = c.benchmark_group("http client");
+    let (head, body) = ANSWER.split_at(ANSWER.len() - 60);
+    let cases: [(&str, Vec<&[u8]>); 3] = [
+        ("one answer", vec![ANSWER]),
+        ("chunked", vec![NODE_ANSWER]),
+        ("head and body apart", vec![head, body]),
+    ];
+    for (name, parts) in cases {
+        let mut connection = client::Connection::new(client::Config::default());
+        group.throughput(Throughput::Bytes(parts.iter().map(|part| part.len() as u64).sum()));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                connection.expect(Expected::default()).expect("none is outstanding");
+                let mut bytes = 0;
+                for mut part in black_box(&parts).iter().copied() {
+                    while let Some(event) = connection.receive(&mut part).expect("well-formed") {
+                        if let client::Event::Response(answer) = event {
+                            bytes += black_box(answer).body.len();
+                        }
+                    }
+                }
+                assert_eq!(bytes, 60);
+            });
+        });
+    }
+    let mut out = BytesMut::with_capacity(64 * 1024);
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("request with 60 bytes", |b| {
+        b.iter(|| {
+            out.clear();
+            let start = Start::new("POST", "/", black_box("127.0.0.1:1337")).expect("a start");
+            request::write(&mut out, start, &[], black_box(body));
+            out.len()
+        });
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    targets = parse, answer
+    targets = parse, answer, client
 }
 criterion_main!(benches);

@@ -1,5 +1,6 @@
 //! One connection of a server: bytes in, requests out.
 
+use bytes::Bytes;
 use memchr::memchr;
 
 use super::{
@@ -130,6 +131,17 @@ impl Connection {
         }
     }
 
+    /// The body of the whole request that came last, without copying it, if that was [`assembled`](Request::assembled); to be
+    /// called before [`receive`](Self::receive) is. Empty otherwise.
+    pub fn take_body(&mut self) -> Bytes {
+        if !matches!(self.state, State::Idle | State::Finished { .. }) {
+            return Bytes::new();
+        }
+        let head = self.head.len();
+        let message = Bytes::from(core::mem::take(&mut self.buffer));
+        if message.len() > head { message.slice(head..) } else { Bytes::new() }
+    }
+
     /// What the connection waits for.
     pub fn phase(&self) -> Phase {
         match self.state {
@@ -151,7 +163,7 @@ impl Connection {
         Some(match step {
             Step::Request(source) => {
                 let (head, body) = view(source)?;
-                Event::Request(Request { head, body })
+                Event::Request(Request { head, body, assembled: source.is_none() })
             }
             Step::Continue => Event::Continue,
             Step::TooLarge(source) => Event::TooLarge(view(source)?.0),

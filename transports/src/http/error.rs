@@ -1,23 +1,27 @@
-//! What can be wrong with a request, by blame.
+//! What can be wrong with a message, by blame.
 
 use core::fmt;
 
-/// Why a connection cannot go on. It is finished: answer with [`status`](Self::status) and `connection: close`.
+/// Why a connection cannot go on. It is finished: a server answers with [`status`](Self::status) and `connection: close`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// The bytes are not a request.
+    /// The bytes are not a message.
     Malformed(Malformed),
-    /// A request like any other, but over a limit of [`Config`](super::Config).
+    /// A message like any other, but over a limit of the connection's configuration.
     OverLimit(Limit),
-    /// Well-formed, but asks for what this server does not do.
+    /// Well-formed, but asks for what we do not do.
     Unsupported(Unsupported),
 }
 
-/// What is malformed. Every kind answers 400.
+/// What is malformed. A server answers 400 to every kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
     /// A TLS client hello came to the plain port.
     TlsHello,
+    /// A TLS alert came where an answer was due: the peer takes TLS only.
+    TlsAlert,
+    /// An answer does not begin with a version, a status code and a reason.
+    StatusLine,
     /// The method is not a token followed by one space.
     Method,
     /// The target has bytes that no target has, or no form that fits the method.
@@ -62,7 +66,7 @@ pub enum Malformed {
     Trailer,
 }
 
-/// Which limit of [`Config`](super::Config) a request is over.
+/// Which limit of [`Config`](super::Config) or [`client::Config`](super::client::Config) a message is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// `max_head`: 431.
@@ -81,7 +85,7 @@ pub enum Limit {
     Trailers,
 }
 
-/// What this server does not do.
+/// What we do not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsupported {
     /// A version of HTTP other than 1.x, also the preface of HTTP/2: 505.
@@ -111,6 +115,8 @@ impl Error {
         match self {
             Self::Malformed(kind) => match kind {
                 Malformed::TlsHello => "TLS on a plain HTTP port",
+                Malformed::TlsAlert => "TLS alert: the peer takes TLS only",
+                Malformed::StatusLine => "bad status line",
                 Malformed::Method => "bad method",
                 Malformed::Target => "bad request target",
                 Malformed::Version => "bad HTTP version",
@@ -134,7 +140,7 @@ impl Error {
                 Malformed::Trailer => "bad trailer section",
             },
             Self::OverLimit(limit) => match limit {
-                Limit::Head => "request head too large",
+                Limit::Head => "head too large",
                 Limit::Headers => "too many headers",
                 Limit::Target => "request target too long",
                 Limit::BlankLines => "too many empty lines before a request",

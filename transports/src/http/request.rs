@@ -90,6 +90,9 @@ pub struct Request<'a> {
     pub head: Head<'a>,
     /// The body, its chunks decoded.
     pub body: &'a [u8],
+    /// The request did not lie whole in one receive buffer:
+    /// [`Connection::take_body`](super::Connection::take_body) gives its body away.
+    pub assembled: bool,
 }
 
 impl<'a> Deref for Request<'a> {

@@ -313,3 +313,28 @@ fn phases_tell_what_is_waited_for() {
     assert_eq!(feed(&discard), Phase::Closing);
     assert_eq!(feed(b"x"), Phase::Exhausted);
 }
+
+#[test]
+fn an_assembled_body_is_taken_without_a_copy() {
+    use grenache_transports::http::{Connection, Event};
+    let config = Config { max_body: 1_000_000, ..Config::default() };
+    let mut connection = Connection::new(config);
+    let mut head: &[u8] = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n";
+    assert_eq!(connection.receive(&mut head), Ok(None));
+    assert!(connection.take_body().is_empty(), "not before it is complete");
+    let data = vec![7; 1_000_000];
+    let mut shown = None;
+    for mut part in data.chunks(10_000) {
+        if let Some(Event::Request(request)) = connection.receive(&mut part).unwrap() {
+            assert!(request.assembled);
+            shown = Some((request.body.as_ptr(), request.body.len()));
+        }
+    }
+    let body = connection.take_body();
+    assert_eq!(shown, Some((body.as_ptr(), body.len())));
+    assert!(body == data && connection.take_body().is_empty());
+    let mut whole: &[u8] = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx";
+    let Ok(Some(Event::Request(request))) = connection.receive(&mut whole) else { panic!() };
+    assert!(!request.assembled && request.body == b"x");
+    assert!(connection.take_body().is_empty());
+}
