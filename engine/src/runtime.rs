@@ -198,6 +198,11 @@ impl<M> Runtime<M> {
         self.join_threads()
     }
 
+    /// Lets go without stopping: the cores run until a [`stopper`](Self::stopper) ends them, and nobody waits for that.
+    pub fn detach(mut self) {
+        self.threads.clear();
+    }
+
     fn join_threads(&mut self) -> Result<(), CorePanicked> {
         let mut first = Ok(());
         for (core, thread) in self.threads.drain(..).enumerate() {
