@@ -1,10 +1,11 @@
-//! Answers every well-formed request with 200 and its own body: what benches and parsers' suites are run against.
+//! Answers every well-formed request with 200 and its own body, or one it was given: what benches and parsers' suites are
+//! run against.
 //!
 //! `cargo run --release -p grenache-bench --example http_echo -- 127.0.0.1:8080`
 
 use std::{net::SocketAddr, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use clap::Parser;
 use grenache_engine::{
     Config, Core, DriverChoice, Idle, Limits, Runtime, StartError, TcpStream, now, shutdown,
@@ -43,6 +44,9 @@ pub(crate) struct Options {
     /// Seconds that a client may be idle, take for a head, take for a body, or take to read its answers.
     #[arg(long, default_value_t = 60.0)]
     pub(crate) patience: f64,
+    /// Answer every request with this instead of its own body.
+    #[arg(long)]
+    pub(crate) answer: Option<String>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,14 +70,16 @@ pub(crate) fn start(options: &Options) -> Result<Runtime<()>, StartError> {
         ..Config::default()
     };
     let patience = Duration::from_secs_f64(options.patience);
-    Runtime::start(config, move |core| accept(core, patience))
+    let body = options.answer.clone().map(Bytes::from);
+    Runtime::start(config, move |core| accept(core, patience, body.clone()))
 }
 
-async fn accept(core: Core<()>, patience: Duration) {
+async fn accept(core: Core<()>, patience: Duration, body: Option<Bytes>) {
     for listener in core.listeners {
+        let body = body.clone();
         spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                spawn_local(serve(stream, patience));
+                spawn_local(serve(stream, patience, body.clone()));
             }
         });
     }
@@ -81,7 +87,7 @@ async fn accept(core: Core<()>, patience: Duration) {
 }
 
 /// Serves one connection. Dropped at the end, it still sends what is queued and waits for the client's end.
-async fn serve(stream: TcpStream, patience: Duration) {
+async fn serve(stream: TcpStream, patience: Duration, body: Option<Bytes>) {
     let config = http::Config { max_body: MAX_BODY as u64, ..http::Config::default() };
     let mut connection = Connection::new(config);
     let mut date = Date::new(wall_clock());
@@ -91,7 +97,9 @@ async fn serve(stream: TcpStream, patience: Duration) {
         let before = connection.phase();
         let left = deadline.saturating_sub(now());
         let finished = match timeout(left, stream.recv()).await {
-            Ok(Ok(Some(received))) => answer(&mut connection, &received, &mut date, &mut out),
+            Ok(Ok(Some(received))) => {
+                answer(&mut connection, &received, body.as_deref(), &mut date, &mut out)
+            }
             Ok(Ok(None) | Err(_)) => return,
             Err(_) if before == Phase::Idle => return,
             Err(_) => {
@@ -127,6 +135,7 @@ async fn serve(stream: TcpStream, patience: Duration) {
 fn answer(
     connection: &mut Connection,
     mut input: &[u8],
+    body: Option<&[u8]>,
     date: &mut Date,
     out: &mut BytesMut,
 ) -> bool {
@@ -147,11 +156,12 @@ fn answer(
                 return true;
             }
             Event::Request(request) if request.is_head() => {
-                let framing = Framing::Length(request.body.len() as u64);
+                let framing = Framing::Length(body.unwrap_or(request.body).len() as u64);
                 response::write_head(out, 200, request.persistence, date, &[], framing);
             }
             Event::Request(request) => {
-                response::write(out, 200, request.persistence, date, &[], request.body);
+                let body = body.unwrap_or(request.body);
+                response::write(out, 200, request.persistence, date, &[], body);
             }
             Event::Continue => out.extend_from_slice(response::CONTINUE),
             Event::TooLarge(head) => {

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// The CPU that the system under test has for itself.
@@ -47,6 +47,18 @@ impl Server {
         Ok((server, addr))
     }
 
+    /// The same for a program that is talked to: with its standard input and output.
+    pub(crate) fn talking(
+        cpus: &str,
+        program: &Path,
+        arguments: &[String],
+    ) -> io::Result<(Self, ChildStdin, BufReader<ChildStdout>)> {
+        let mut child = command(cpus, program, arguments).stdout(Stdio::piped()).spawn()?;
+        let orders = child.stdin.take().expect("a pipe was asked for");
+        let answers = BufReader::new(child.stdout.take().expect("a pipe was asked for"));
+        Ok((Self { child, _out: None }, orders, answers))
+    }
+
     /// True until the process has ended by itself.
     pub fn alive(&mut self) -> io::Result<bool> {
         Ok(self.child.try_wait()?.is_none())
@@ -88,9 +100,10 @@ impl Drop for Server {
     }
 }
 
+/// Its standard input is a pipe, which closes when this process ends, however it does: those who care end with us.
 fn command(cpus: &str, program: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", cpus]).arg(program).args(arguments).stdin(Stdio::null());
+    command.args(["-c", cpus]).arg(program).args(arguments).stdin(Stdio::piped());
     command
 }
 

@@ -25,6 +25,7 @@ fn start(driver: DriverChoice, patience: f64) -> Runtime<()> {
         idle: Idle::Park,
         cores: 2,
         patience,
+        answer: None,
     };
     http_echo::start(&options).unwrap()
 }

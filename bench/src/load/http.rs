@@ -1,17 +1,21 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConfig;
 
+use super::tls::{self, Stream};
 use super::{Outcome, STALL};
 
 /// One POST request, and the body that its answer must have.
 #[derive(Clone, Debug)]
 pub struct Post {
-    request: Vec<u8>,
-    expected: Vec<u8>,
+    pub(super) request: Vec<u8>,
+    expected: String,
 }
 
 impl Post {
@@ -21,7 +25,50 @@ impl Post {
             "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Self { request: request.into_bytes(), expected: expected.as_bytes().to_vec() }
+        Self { request: request.into_bytes(), expected: expected.to_owned() }
+    }
+
+    /// The body that the answer must have.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+
+    /// The length of the right answer that `bytes` begin with and where its date stands, None while it is incomplete.
+    pub(super) fn answered_by(&self, bytes: &[u8]) -> io::Result<Option<(usize, Range<usize>)>> {
+        let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let text =
+            std::str::from_utf8(&bytes[..head]).map_err(|_| wrong("a head that is no text"))?;
+        if !text.starts_with("HTTP/1.1 200 ") {
+            return Err(wrong(&format!("answer {:?}", String::from_utf8_lossy(bytes))));
+        }
+        let (body, whole) = if let Some(length) = field(text, "content-length") {
+            let length = text[length].parse::<usize>().map_err(|_| wrong("a length of nothing"))?;
+            let whole = head + 4 + length;
+            let Some(body) = bytes.get(head + 4..whole) else { return Ok(None) };
+            (body, whole)
+        } else {
+            // One chunk and the last one, which is how Node's workers write a reply.
+            let rest = &bytes[head + 4..];
+            let Some(line) = rest.windows(2).position(|end| end == b"\r\n") else {
+                return Ok(None);
+            };
+            let size = std::str::from_utf8(&rest[..line]).ok();
+            let size = size.and_then(|size| usize::from_str_radix(size, 16).ok());
+            let size = size.ok_or_else(|| wrong("an answer without a length"))?;
+            let end = line + 2 + size;
+            let Some(last) = rest.get(end..end + 7) else { return Ok(None) };
+            if last != b"\r\n0\r\n\r\n" {
+                return Err(wrong("an answer of several chunks"));
+            }
+            (&rest[line + 2..end], head + 4 + end + 7)
+        };
+        if body != self.expected.as_bytes() {
+            let (got, expected) = (String::from_utf8_lossy(body), &self.expected);
+            return Err(wrong(&format!("body {got:?} instead of {expected:?}")));
+        }
+        Ok(Some((whole, field(text, "date").unwrap_or(0..0))))
     }
 }
 
@@ -49,7 +96,7 @@ pub struct Http {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// Which of the posts this connection repeats.
     post: usize,
     unsent: Vec<u8>,
@@ -58,17 +105,37 @@ struct Connection {
     /// The last answer that was checked in full, and where its date stands: answers that differ from it in the date
     /// alone need no second look, which keeps the client cheaper than any server.
     known: Vec<u8>,
-    date: std::ops::Range<usize>,
+    date: Range<usize>,
 }
 
 impl Http {
     /// Opens `count` connections with `depth` requests in flight on each.
     pub fn connect(addr: SocketAddr, count: usize, depth: usize) -> io::Result<Self> {
+        Self::open(addr, count, depth, None)
+    }
+
+    /// The same over TLS, with the handshakes done. One request in flight on each.
+    pub fn connect_tls(
+        addr: SocketAddr,
+        count: usize,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        Self::open(addr, count, 1, Some(config))
+    }
+
+    fn open(
+        addr: SocketAddr,
+        count: usize,
+        depth: usize,
+        config: Option<&Arc<ClientConfig>>,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let connections = (0..count)
             .map(|index| {
-                let stream = std::net::TcpStream::connect(addr)?;
+                let mut stream = std::net::TcpStream::connect(addr)?;
                 stream.set_nodelay(true)?;
+                let session =
+                    config.map(|config| tls::handshake(&mut stream, addr, config)).transpose()?;
                 stream.set_nonblocking(true)?;
                 let mut stream = TcpStream::from_std(stream);
                 poll.registry().register(
@@ -77,7 +144,7 @@ impl Http {
                     Interest::READABLE | Interest::WRITABLE,
                 )?;
                 Ok(Connection {
-                    stream,
+                    stream: Stream::new(stream, session),
                     post: index,
                     unsent: Vec::new(),
                     received: Vec::with_capacity(64 * 1024),
@@ -197,36 +264,17 @@ impl Connection {
         {
             return Ok(Some(known.len()));
         }
-        let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
+        let Some((whole, date)) = post.answered_by(bytes)? else {
             return Ok(None);
         };
-        let text =
-            std::str::from_utf8(&bytes[..head]).map_err(|_| wrong("a head that is no text"))?;
-        if !text.starts_with("HTTP/1.1 200 ") {
-            return Err(wrong(&format!("answer {:?}", String::from_utf8_lossy(bytes))));
-        }
-        let length =
-            field(text, "content-length").and_then(|range| text[range].parse::<usize>().ok());
-        let length = length.ok_or_else(|| wrong("an answer without a length"))?;
-        let whole = head + 4 + length;
-        if bytes.len() < whole {
-            return Ok(None);
-        }
-        if bytes[head + 4..whole] != post.expected {
-            let (got, expected) = (
-                String::from_utf8_lossy(&bytes[head + 4..whole]),
-                String::from_utf8_lossy(&post.expected),
-            );
-            return Err(wrong(&format!("body {got:?} instead of {expected:?}")));
-        }
-        self.date = field(text, "date").unwrap_or(0..0);
+        self.date = date;
         self.known = bytes[..whole].to_vec();
         Ok(Some(whole))
     }
 }
 
 /// Where the value of header `name` stands in `head`.
-fn field(head: &str, name: &str) -> Option<std::ops::Range<usize>> {
+fn field(head: &str, name: &str) -> Option<Range<usize>> {
     let mut at = 0;
     for line in head.split("\r\n") {
         if let Some((key, value)) = line.split_once(':')

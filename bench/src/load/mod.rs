@@ -7,12 +7,14 @@ mod announcer;
 mod http;
 mod latency;
 mod tcp_echo;
+mod tls;
 mod udp_echo;
 
 pub use announcer::Announcer;
 pub use http::{Http, Post, call};
 pub use latency::{Latencies, round_trips};
 pub use tcp_echo::TcpEcho;
+pub use tls::{client_config, handshakes};
 pub use udp_echo::UdpEcho;
 
 /// Bytes per echo request.
