@@ -86,7 +86,9 @@ fn untrusted(why: &CertificateError, peer: &str) -> String {
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
             format!("{certificate} is not meant for a {peer} (extended key usage)")
         }
-        C::BadSignature => format!("{certificate} or its use is not signed with the right key"),
+        C::BadSignature => format!(
+            "{certificate} is not signed by the authority it names, or is not the peer's own"
+        ),
         C::Other(OtherError(error)) => match error.downcast_ref::<NotListed>() {
             Some(not_listed) => format!("{certificate} is not taken: {not_listed}"),
             None if error.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) => {
@@ -112,6 +114,7 @@ fn refused(alert: AlertDescription, peer: &str, own: &str) -> String {
         | A::UnsupportedCertificate
         | A::CertificateUnknown
         | A::AccessDenied
+        | A::DecryptError
         | A::NoCertificate => format!(
             "the {peer} does not take this {own}'s certificate: its name or fingerprint may not be \
              what the {peer} expects"

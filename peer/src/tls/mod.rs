@@ -27,6 +27,8 @@ mod connector;
 mod error;
 mod identity;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use authorities::Authorities;

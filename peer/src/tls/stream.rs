@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use grenache_engine::{TcpStream, timeout};
-use rustls::HandshakeKind;
 
 use super::{Certificate, Error};
 
@@ -113,8 +112,9 @@ impl Stream {
     }
 
     /// Whether the handshake took up an earlier session.
+    #[cfg(test)]
     pub(crate) fn resumed(&self) -> bool {
-        self.shared.session.borrow().tls.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.shared.session.borrow().tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 }
 
