@@ -25,6 +25,7 @@ const BAD: &[(&str, &[u8], Error)] = &[
     ("NUL", b"\0", bad(StatusLine)),
     ("HTTP/0.9", b"<html>", bad(StatusLine)),
     ("an empty line first", b"\r\nHTTP/1.1 200 OK\r\n\r\n", bad(StatusLine)),
+    ("almost", b"HTTPHTTP/1.1 200", bad(StatusLine)),
     ("small letters", b"http/1.1 200 OK\r\n\r\n", bad(StatusLine)),
     // Status line.
     ("HTTP/2", b"HTTP/2.0 200 OK\r\n\r\n", unsupported(Unsupported::Version)),

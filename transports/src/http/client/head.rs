@@ -75,10 +75,12 @@ impl Parser {
 
     /// Reads on in `bytes`, which are everything since the head began. True when the head is complete.
     pub(super) fn parse(&mut self, bytes: &[u8], config: &Config) -> Result<bool, Error> {
+        if self.line.is_none() {
+            first_bytes(bytes)?;
+        }
         let Self { lines, line: start, fields, .. } = self;
         let complete = lines.read(bytes, config.max_head, |_, line| {
             let Some(_) = start else {
-                first_bytes(line).map_err(|kind| Stop::AtOnce(kind.into()))?;
                 let read = status_line(line)?;
                 *start = Some(read);
                 return Ok((read.len, false));
@@ -128,7 +130,7 @@ impl Fields {
     }
 }
 
-/// What can be refused before a line is there.
+/// What can be refused before a line is there: those who speak another protocol may never send a LF.
 fn first_bytes(line: &[u8]) -> Result<(), Malformed> {
     const NAME: &[u8] = b"HTTP/";
     let len = line.len().min(NAME.len());
