@@ -16,4 +16,5 @@ mod worker;
 
 pub use error::{Error, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use http::Config as PoolConfig;
 pub use json::Json;
