@@ -10,11 +10,13 @@ mod handle;
 mod http;
 mod json;
 mod link;
-mod server;
+pub mod server;
 pub mod tls;
-mod worker;
+pub mod worker;
 
 pub use error::{Error, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use http::Config as PoolConfig;
 pub use json::Json;
+pub use server::blocking;
+pub use worker::Worker;

@@ -1,1 +1,209 @@
 //! Services on an engine of their own.
+
+use std::fmt;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use grenache_engine::{
+    Core, DriverChoice, DriverKind, Idle, Pinning, Runtime, StartError, Stopper, shutdown,
+};
+
+use crate::error::Error;
+use crate::server::{self, Counters, Server, Services, Stats};
+use crate::tls::{Acceptor, ServerTls};
+
+/// How to start a [`Worker`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address that requests are taken on, by every core. Port 0, the default, takes a free one. It must not be a single
+    /// address of this machine that the grapes do not see: they tell clients the address that they see, and this port.
+    pub listen: SocketAddr,
+    /// The port that is announced, if it is not the one listened on because something between forwards it.
+    pub announce_port: Option<u16>,
+    /// Where services are announced: `http://host:port`, `https://host:port`. None: they are not announced.
+    pub grapes: Vec<String>,
+    /// Cores that serve, each a thread.
+    pub cores: usize,
+    /// Which driver does the I/O.
+    pub driver: DriverChoice,
+    /// What a core does when there is nothing to do.
+    pub idle: Idle,
+    /// Where the threads run.
+    pub pinning: Pinning,
+    /// Take TLS connections, and no others.
+    pub tls: Option<ServerTls>,
+    /// Limits of the server.
+    pub server: server::Config,
+    /// How long requests that run may take once the worker is asked to stop.
+    pub drain: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            announce_port: None,
+            grapes: Vec::new(),
+            cores: 1,
+            driver: DriverChoice::Auto,
+            idle: Idle::Park,
+            pinning: Pinning::Off,
+            tls: None,
+            server: server::Config::default(),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a handler needs to call others from its core.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Context {
+    /// The number of the core, from 0.
+    pub core: usize,
+}
+
+/// What runs on every core of a worker: for an engine that is not started by [`Worker::start`], such as the simulator's.
+pub struct Program {
+    config: Config,
+    acceptor: Option<Acceptor>,
+    setup: Box<dyn Fn(&Context, &mut Services) + Send + Sync>,
+    /// Of each core.
+    counters: Arc<[Arc<Counters>]>,
+}
+
+impl Program {
+    /// `setup` is called on every core and registers the services.
+    ///
+    /// # Errors
+    /// Settings that cannot be: [`Error::Config`], [`Error::Tls`].
+    pub fn new(
+        config: Config,
+        setup: impl Fn(&Context, &mut Services) + Send + Sync + 'static,
+    ) -> Result<Program, Error> {
+        let acceptor = config.tls.as_ref().map(Acceptor::new).transpose()?;
+        let counters = (0..config.cores).map(|_| Arc::default()).collect();
+        Ok(Program { config, acceptor, setup: Box::new(setup), counters })
+    }
+
+    /// The engine's settings.
+    pub fn engine_config(&self) -> grenache_engine::Config {
+        grenache_engine::Config {
+            cores: self.config.cores,
+            driver: self.config.driver,
+            idle: self.config.idle,
+            pinning: self.config.pinning,
+            tcp: vec![self.config.listen],
+            name: "worker".into(),
+            ..grenache_engine::Config::default()
+        }
+    }
+
+    /// Runs one core until the engine is asked to stop and all requests are answered.
+    pub fn run(&self, core: Core<()>) -> impl Future<Output = ()> + use<> {
+        let context = Context { core: core.index };
+        let mut services = Services::default();
+        (self.setup)(&context, &mut services);
+        let counters = self.counters[core.index].clone();
+        let config = self.config.server.clone();
+        let server = Server::with(config, services, self.acceptor.clone(), counters);
+        let drain = self.config.drain;
+        async move {
+            for listener in core.listeners {
+                server.listen(listener);
+            }
+            shutdown().await;
+            server.drain(drain).await;
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        self.counters.iter().map(|counters| counters.read()).sum()
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Services on an engine of their own: one server per core, all on the same port.
+///
+/// Dropping it stops it, in the same order as [`stop`](Worker::stop), and waits.
+pub struct Worker {
+    runtime: Runtime<()>,
+    program: Arc<Program>,
+}
+
+impl Worker {
+    /// Starts it. `setup` is called on every core and registers the services, which are announced from then on.
+    ///
+    /// # Errors
+    /// Settings that cannot be: [`Error::Config`], [`Error::Tls`]; an address that is taken, a driver that is refused:
+    /// [`Error::Start`].
+    pub fn start(
+        config: Config,
+        setup: impl Fn(&Context, &mut Services) + Send + Sync + 'static,
+    ) -> Result<Worker, Error> {
+        let program = Arc::new(Program::new(config, setup)?);
+        let running = program.clone();
+        let runtime = Runtime::start(program.engine_config(), move |core| running.run(core))
+            .map_err(|error: StartError| Error::Start(error.to_string()))?;
+        Ok(Worker { runtime, program })
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.runtime.tcp_addrs()[0]
+    }
+
+    /// Which driver runs.
+    pub fn driver(&self) -> DriverKind {
+        self.runtime.driver()
+    }
+
+    /// One line that says why io_uring is not used, if it was wanted.
+    pub fn notice(&self) -> Option<&str> {
+        self.runtime.notice()
+    }
+
+    /// What all cores have counted.
+    pub fn stats(&self) -> Stats {
+        self.program.stats()
+    }
+
+    /// A handle that can stop it from anywhere, a signal's for example: [`grenache_engine::signal`].
+    pub fn stopper(&self) -> Stopper {
+        self.runtime.stopper()
+    }
+
+    /// Asks it to stop in good order: it is not announced any more, takes no more connections, finishes the requests that run
+    /// within [`Config::drain`], and closes. Returns at once; [`join`](Worker::join) waits for the end.
+    pub fn stop(&self) {
+        self.runtime.stop();
+    }
+
+    /// Waits until it has stopped.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if a core has panicked; the others were stopped then.
+    pub fn join(self) -> Result<(), Error> {
+        self.runtime.join().map_err(|panicked| {
+            tracing::error!("{panicked}");
+            Error::Stopped
+        })
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("addr", &self.addr())
+            .field("driver", &self.driver())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

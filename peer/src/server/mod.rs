@@ -1,1 +1,312 @@
-//! Offering services.
+//! The server: answers requests for services, over HTTP or HTTPS as Node's Grenache speaks it.
+//!
+//! A request is `POST /` with the body `[rid, service, payload]`; the answer is 200 with `[rid, error or null, result]`.
+//! `grc-compress: gzip` means that both bodies are compressed. A request with `transfer-encoding: chunked` may be streamed:
+//! its header `_gr` has id and service as JSON, `_a` names an action and `_ar` has arguments as JSON.
+//!
+//! | what is wrong | answer |
+//! |---|---|
+//! | nobody is there for the service | error `ERR_SERVICE_NOTFOUND` |
+//! | the handler has panicked | error `ERR_HANDLER_PANIC` |
+//! | the body is no request | 400 `[null,"ERR_REQUEST_PARSE",null]` |
+//! | `_gr` is not JSON | 500 `[null,"ERR_HEADER_PARSE_GR",null]` |
+//! | too many requests in hand; this one has not run | 503 `[rid,"ERR_BUSY",null]` |
+//! | body or inflated body too large | 413 |
+//! | not a POST | 405 |
+//! | not HTTP, or not in time | 4xx or 5xx with a line of text, and the connection closes |
+
+mod blocking;
+mod compress;
+mod config;
+mod connection;
+mod dispatch;
+mod exchange;
+mod outbox;
+mod owed;
+mod reply;
+mod request;
+mod services;
+mod stats;
+mod stream;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use grenache_engine::{TcpListener, TcpStream, now, spawn_local, timeout, wall_clock};
+use grenache_transports::http::date;
+use slab::Slab;
+
+pub use blocking::blocking;
+pub use config::Config;
+pub use reply::Reply;
+pub use request::Request;
+pub use services::Services;
+pub use stats::Stats;
+pub use stream::StreamRequest;
+
+pub(crate) use stats::Counters;
+
+use crate::channel::Channel;
+use crate::tls::Acceptor;
+use connection::Connection;
+
+/// Serves services on one core.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use grenache_engine::{Core, shutdown};
+/// use grenache_peer::server::{Config, Reply, Server, Services};
+///
+/// # async fn main(core: Core<()>) {
+/// let mut services = Services::default();
+/// services.add("echo", |request| async move {
+///     Ok::<_, grenache_peer::Error>(Reply::from(request.payload().clone()))
+/// });
+/// let server = Server::new(Config::default(), services);
+/// for listener in core.listeners {
+///     server.listen(listener);
+/// }
+/// shutdown().await;
+/// server.drain(Duration::from_secs(10)).await;
+/// # }
+/// ```
+pub struct Server {
+    config: Config,
+    services: Services,
+    acceptor: Option<Acceptor>,
+    counters: Arc<Counters>,
+    stage: Cell<Stage>,
+    /// Tasks that have to know when the stage changes, which are all of the server's.
+    tasks: RefCell<Slab<Waker>>,
+    drained: RefCell<Option<Waker>>,
+    /// The date as answers tell it, and until when it is right.
+    date: Cell<([u8; 29], Duration)>,
+    /// What connections gather their answers in.
+    scratch: RefCell<BytesMut>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    Draining,
+    Aborting,
+}
+
+impl Server {
+    /// A server without TLS; it serves nobody until it is told to [`listen`](Self::listen).
+    pub fn new(config: Config, services: Services) -> Rc<Server> {
+        Server::with(config, services, None, Arc::default())
+    }
+
+    pub(crate) fn with(
+        config: Config,
+        services: Services,
+        acceptor: Option<Acceptor>,
+        counters: Arc<Counters>,
+    ) -> Rc<Server> {
+        Rc::new(Server {
+            config,
+            services,
+            acceptor,
+            counters,
+            stage: Cell::new(Stage::Serving),
+            tasks: RefCell::default(),
+            drained: RefCell::default(),
+            date: Cell::new(([0; 29], Duration::ZERO)),
+            scratch: RefCell::default(),
+        })
+    }
+
+    /// Takes connections from `listener` until the server drains.
+    ///
+    /// # Panics
+    /// Outside of a core.
+    pub fn listen(self: &Rc<Self>, listener: TcpListener) {
+        let task = Task::new(self);
+        spawn_local(async move {
+            let server = task.server.clone();
+            loop {
+                let mut accept = pin!(listener.accept());
+                let next = poll_fn(|context| {
+                    task.set(context.waker());
+                    match accept.as_mut().poll(context) {
+                        Poll::Ready(next) => Poll::Ready(Some(next)),
+                        // Whoever has been connected already is served.
+                        Poll::Pending if server.is_draining() => Poll::Ready(None),
+                        Poll::Pending => Poll::Pending,
+                    }
+                });
+                match next.await {
+                    None => return,
+                    Some(Ok((stream, _))) => server.take(stream),
+                    // Errors of accepting are counted and waited out by the engine.
+                    Some(Err(_)) => {}
+                }
+            }
+        });
+    }
+
+    fn take(self: &Rc<Self>, stream: TcpStream) {
+        let limit = self.config.max_connections;
+        if self.counters.connections.get() >= limit as u64 {
+            self.counters.refused.add(1);
+            tracing::warn!(limit, "connection refused");
+            return;
+        }
+        let guest = Guest::new(self);
+        spawn_local(async move {
+            if let Some(channel) = guest.greet(stream).await {
+                guest.serve(channel).await;
+            }
+        });
+    }
+
+    /// Stops in good order: takes no more connections, has clients close theirs with the next answer, closes idle ones after
+    /// [`Config::drain_grace`], and lets requests that run come to their end, for `limit` at most. What still runs then is
+    /// dropped and its connection broken off. Returns when no connection is left.
+    pub async fn drain(&self, limit: Duration) {
+        self.enter(Stage::Draining);
+        if timeout(limit, self.empty()).await.is_err() {
+            let left = self.counters.connections.get();
+            tracing::warn!(connections = left, ?limit, "broken off: not drained in time");
+            self.enter(Stage::Aborting);
+            self.empty().await;
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        let tasks: Vec<Waker> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
+        tasks.into_iter().for_each(Waker::wake);
+    }
+
+    async fn empty(&self) {
+        poll_fn(|context| {
+            if self.tasks.borrow().is_empty() {
+                return Poll::Ready(());
+            }
+            *self.drained.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// What has been counted.
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.stage.get() != Stage::Serving
+    }
+
+    fn is_aborting(&self) -> bool {
+        self.stage.get() == Stage::Aborting
+    }
+
+    /// Today's date; the clock is read once a second.
+    fn date(&self) -> [u8; 29] {
+        let (date, until) = self.date.get();
+        if now() < until {
+            return date;
+        }
+        let clock = wall_clock();
+        let date = date::format(clock);
+        let rest = Duration::from_nanos(1_000_000_000 - u64::from(clock.subsec_nanos()));
+        self.date.set((date, now() + rest));
+        date
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("services", &self.services)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task of a server: the server is not drained before it has ended.
+struct Task {
+    server: Rc<Server>,
+    key: usize,
+}
+
+impl Task {
+    fn new(server: &Rc<Server>) -> Task {
+        let key = server.tasks.borrow_mut().insert(Waker::noop().clone());
+        Task { server: server.clone(), key }
+    }
+
+    fn set(&self, waker: &Waker) {
+        if let Some(task) = self.server.tasks.borrow_mut().get_mut(self.key) {
+            task.clone_from(waker);
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.server.tasks.borrow_mut().remove(self.key);
+        if let Some(waiter) = self.server.drained.take() {
+            waiter.wake();
+        }
+    }
+}
+
+/// The task of a connection, counted as long as this lives.
+struct Guest(Task);
+
+impl Guest {
+    fn new(server: &Rc<Server>) -> Guest {
+        server.counters.accepted.add(1);
+        server.counters.connections.add(1);
+        Guest(Task::new(server))
+    }
+
+    /// The TLS handshake, if there is to be one.
+    async fn greet(&self, stream: TcpStream) -> Option<Channel> {
+        let server = &self.0.server;
+        let Some(acceptor) = &server.acceptor else { return Some(Channel::Plain(stream)) };
+        let peer = stream.peer_addr();
+        let mut handshake = pin!(acceptor.accept(stream));
+        let greeted = poll_fn(|context| {
+            self.0.set(context.waker());
+            if server.is_aborting() {
+                return Poll::Ready(None);
+            }
+            handshake.as_mut().poll(context).map(Some)
+        });
+        match greeted.await? {
+            Ok(channel) => Some(channel),
+            Err(error) => {
+                server.counters.malformed.add(1);
+                tracing::debug!(%peer, %error, "no TLS session");
+                None
+            }
+        }
+    }
+
+    async fn serve(&self, channel: Channel) {
+        let mut connection = Connection::new(self.0.server.clone(), channel);
+        poll_fn(|context| {
+            self.0.set(context.waker());
+            connection.poll(context)
+        })
+        .await;
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.server.counters.connections.sub(1);
+    }
+}

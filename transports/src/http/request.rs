@@ -110,6 +110,16 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// The lines as they came, to be kept for later.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.lines
+    }
+
+    /// Lines that [`as_bytes`](Self::as_bytes) gave. Others are not checked: the fields are nonsense then.
+    pub fn from_bytes(lines: &'a [u8]) -> Self {
+        Self { lines }
+    }
+
     /// The fields in the order sent.
     pub fn iter(&self) -> Fields<'a> {
         Fields { lines: self.lines }

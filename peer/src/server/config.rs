@@ -1,0 +1,57 @@
+//! The limits of a server.
+
+use std::time::Duration;
+
+/// Limits of a server, each for one core unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Most connections. Further ones are closed at once, and counted as refused.
+    pub max_connections: usize,
+    /// Most requests that handlers have in hand at a time. Further ones are answered 503 `ERR_BUSY` without being begun.
+    pub max_in_flight: usize,
+    /// Most requests of one connection in hand at a time; further ones wait in the connection.
+    pub max_pipelined: usize,
+    /// Longest request head in bytes, which is also where streamed requests have their arguments. Over: 431.
+    pub max_head: usize,
+    /// Longest body of a request that is not streamed, in bytes as sent. Over: 413.
+    pub max_body: u64,
+    /// Longest body after decompression, in bytes. Over: 413.
+    pub max_inflated: u64,
+    /// Most bytes of a body nobody wants (too large, or its handler has answered already) that are read and thrown away for
+    /// the client's sake, so that it gets to read the answer. After that the connection is closed.
+    pub max_discard: u64,
+    /// Bytes of a streamed request that wait for its handler before the client is made to wait, and bytes of a streamed
+    /// reply that wait for the client before the handler is.
+    pub stream_buffer: usize,
+    /// Bytes that a connection may have waiting to be sent before nothing more is read from it.
+    pub write_high_water: usize,
+    /// How long a request that is not streamed may take to arrive. Over: 408, and the connection is closed.
+    pub request_timeout: Duration,
+    /// How long a connection may be silent between two requests, or in the middle of a streamed request whose handler waits
+    /// for more. Then it is closed; the handler reads [`Error::Timeout`](crate::Error::Timeout) first.
+    pub idle_timeout: Duration,
+    /// How long a client may leave its answers unread. Then the connection is broken off.
+    pub write_timeout: Duration,
+    /// While draining: how long a connection without a request stays open, for clients that have just sent one.
+    pub drain_grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_in_flight: 4096,
+            max_pipelined: 64,
+            max_head: 64 * 1024,
+            max_body: 64 * 1024 * 1024,
+            max_inflated: 64 * 1024 * 1024,
+            max_discard: 64 * 1024 * 1024,
+            stream_buffer: 256 * 1024,
+            write_high_water: 256 * 1024,
+            request_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(30),
+            drain_grace: Duration::from_millis(100),
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! One connection: reads requests, lets their handlers run, writes the answers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use grenache_engine::{Sleep, now, sleep_until};
+use grenache_transports::http::response;
+use grenache_transports::http::{self, Bodies, Framing, Persistence, Phase, chunk};
+
+use super::Server;
+use super::exchange::Exchange;
+use super::outbox::Outbox;
+use super::owed::{Owed, Sent, What};
+use super::reply::{Answer, Form};
+use super::request::Peer;
+use super::stream::Outgoing;
+use crate::channel::{Channel, Received};
+
+/// A connection of a server. All its handlers run within its task.
+pub(super) struct Connection {
+    server: Rc<Server>,
+    channel: Channel,
+    http: http::Connection,
+    /// Received, and not looked at because handlers have enough to do.
+    rest: Option<Received>,
+    exchange: Exchange,
+    outbox: Outbox,
+    /// What is waited for, and since when.
+    wait: Option<(Wait, Duration)>,
+    timer: Option<Sleep>,
+    /// All is said; what is queued has to leave.
+    leaving: bool,
+    /// It is over, in good order or because of the client.
+    over: bool,
+}
+
+/// What a connection waits for that could wait for ever.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// The next request.
+    Idle,
+    /// The next request, which will be the last.
+    Draining,
+    /// The rest of a request.
+    Request,
+    /// The next piece of a streamed request.
+    Piece,
+    /// The client, to read its answers.
+    Reader,
+}
+
+enum Read {
+    /// The client has sent no more.
+    Waiting,
+    /// There is no room for more.
+    Full,
+    /// The client sends no more ever.
+    End,
+    Broken,
+}
+
+/// Whether a connection goes on.
+enum Next {
+    GoOn,
+    Over,
+}
+
+impl Connection {
+    pub(super) fn new(server: Rc<Server>, channel: Channel) -> Connection {
+        let config = &server.config;
+        let settings = http::Config {
+            max_head: config.max_head,
+            max_body: config.max_body,
+            max_discard: config.max_discard,
+            bodies: Bodies::StreamChunked,
+            ..http::Config::default()
+        };
+        let peer = Rc::new(Peer {
+            addr: channel.peer_addr(),
+            certificate: channel.certificate().cloned(),
+        });
+        Connection {
+            http: http::Connection::new(settings),
+            rest: None,
+            exchange: Exchange::new(server.clone(), peer),
+            outbox: Outbox::new(channel.clone(), config.write_high_water),
+            wait: None,
+            timer: None,
+            leaving: false,
+            over: false,
+            channel,
+            server,
+        }
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.server.is_aborting() {
+            return Poll::Ready(());
+        }
+        loop {
+            // Idle connections keep no buffer: one serves all connections of a core.
+            std::mem::swap(&mut self.outbox.small, &mut self.server.scratch.borrow_mut());
+            let next = self.turn(context);
+            self.outbox.flush();
+            std::mem::swap(&mut self.outbox.small, &mut self.server.scratch.borrow_mut());
+            match next {
+                Next::GoOn if self.watch(context) => {}
+                Next::GoOn if self.over => return Poll::Ready(()),
+                Next::GoOn => return Poll::Pending,
+                Next::Over => {
+                    self.over = true;
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    /// Does all that can be done now.
+    fn turn(&mut self, context: &mut Context<'_>) -> Next {
+        loop {
+            let read = self.read(context);
+            self.exchange.poll(context);
+            let Ok(freed) = self.settle() else { return Next::Over };
+            match read {
+                Read::Broken => {
+                    self.exchange.hang_up(context);
+                    return Next::Over;
+                }
+                Read::End => {
+                    // Answers that are complete are still sent, to whoever has only ended its own side.
+                    self.exchange.hang_up(context);
+                    self.exchange.last = true;
+                }
+                Read::Waiting | Read::Full => {}
+            }
+            self.outbox.flush();
+            if freed || (matches!(read, Read::Full) && self.can_read()) {
+                continue;
+            }
+            if self.is_done() {
+                if !std::mem::replace(&mut self.leaving, true) {
+                    self.channel.shutdown();
+                }
+                return match self.outbox.poll_empty(context) {
+                    Poll::Ready(_) => Next::Over,
+                    Poll::Pending => Next::GoOn,
+                };
+            }
+            if !self.outbox.is_full() {
+                return Next::GoOn;
+            }
+            match self.outbox.poll_room(context) {
+                Poll::Ready(Ok(())) => self.wait = None,
+                Poll::Ready(Err(_)) => return Next::Over,
+                Poll::Pending => return Next::GoOn,
+            }
+        }
+    }
+
+    fn can_read(&self) -> bool {
+        !self.exchange.last
+            && self.exchange.has_room()
+            && !self.outbox.is_full()
+            && self.http.phase() != Phase::Exhausted
+    }
+
+    /// Begins every request that has come, so that those sent together run together.
+    fn read(&mut self, context: &mut Context<'_>) -> Read {
+        while self.can_read() {
+            let mut received = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.channel.poll_recv(context) {
+                    Poll::Pending => return Read::Waiting,
+                    Poll::Ready(Ok(Some(received))) => {
+                        if !matches!(self.wait, Some((Wait::Request, _))) {
+                            self.wait = None;
+                        }
+                        received
+                    }
+                    Poll::Ready(Ok(None)) => return Read::End,
+                    Poll::Ready(Err(_)) => return Read::Broken,
+                },
+            };
+            let mut input = &received[..];
+            while self.exchange.has_room() && !self.exchange.last {
+                match self.http.receive(&mut input) {
+                    Ok(None) => break,
+                    Ok(Some(event)) => {
+                        if self.exchange.receive(event, context.waker()) {
+                            self.wait = None;
+                        }
+                    }
+                    Err(error) => self.exchange.refuse(error),
+                }
+            }
+            let left = input.len();
+            if left > 0 {
+                received.advance(received.len() - left);
+                self.rest = Some(received);
+            }
+        }
+        Read::Full
+    }
+
+    /// Writes the answers that are known. True if a handler can go on because of it.
+    fn settle(&mut self) -> Result<bool, Broken> {
+        let mut freed = false;
+        loop {
+            if self.outbox.is_full() {
+                self.outbox.flush();
+                if self.outbox.is_full() {
+                    return Ok(freed);
+                }
+            }
+            match self.exchange.owed.front_mut() {
+                None => return Ok(freed),
+                Some(owed) if matches!(owed.what, What::Stream { .. }) => match self.stream()? {
+                    Streamed::Nothing => return Ok(freed),
+                    Streamed::Piece => freed = true,
+                    Streamed::All => {
+                        self.exchange.owed.pop_front();
+                    }
+                },
+                Some(owed) if owed.is_running() => return Ok(freed),
+                Some(_) => {
+                    if let Some(owed) = self.exchange.owed.pop_front() {
+                        self.write(owed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes an answer that was taken from the front.
+    fn write(&mut self, owed: Owed) {
+        let date = &self.server.date();
+        let body = match owed.what {
+            What::Outcome { rid, outcome } => {
+                let persistence = self.persistence(owed.persistence, 0);
+                Form { persistence, date }.reply(&mut self.outbox.small, &rid, &outcome)
+            }
+            What::Answer(answer) => {
+                let persistence = self.persistence(owed.persistence, 0);
+                let form = Form { persistence, date };
+                form.answer(&mut self.outbox.small, answer, owed.is_head)
+            }
+            What::Continue => {
+                self.outbox.small.extend_from_slice(response::CONTINUE);
+                None
+            }
+            What::Refusal(error) => {
+                response::write_error(&mut self.outbox.small, error, date);
+                None
+            }
+            // These are no answers yet.
+            What::Call { .. } | What::Job { .. } | What::Stream { .. } => None,
+        };
+        self.outbox.push(body.unwrap_or_default());
+    }
+
+    /// Writes the next of the streamed answer at the front.
+    fn stream(&mut self) -> Result<Streamed, Broken> {
+        let Some(Owed {
+            what: What::Stream { stream, work, sent, .. }, persistence, chunked, ..
+        }) = self.exchange.owed.front_mut()
+        else {
+            return Ok(Streamed::Nothing);
+        };
+        if *sent == Sent::All {
+            let ended = work.is_none();
+            return Ok(if ended { Streamed::All } else { Streamed::Nothing });
+        }
+        let first = *sent == Sent::Nothing;
+        let next = stream.next(first);
+        let (asked, chunked) = (*persistence, *chunked);
+        *sent = match next {
+            Outgoing::Nothing => return Ok(Streamed::Nothing),
+            Outgoing::Broken => {
+                self.outbox.flush();
+                self.channel.abort();
+                return Err(Broken);
+            }
+            Outgoing::Piece(_) => Sent::Head,
+            Outgoing::Whole(_) | Outgoing::End => Sent::All,
+        };
+        let framing = match &next {
+            Outgoing::Whole(pieces) => {
+                Framing::Length(pieces.iter().map(|piece| piece.len() as u64).sum())
+            }
+            _ if chunked => Framing::Chunked,
+            _ => Framing::None,
+        };
+        if first {
+            // Without chunks it is the end of the connection that ends the body.
+            let asked = if framing == Framing::None { Persistence::Close } else { asked };
+            let persistence = self.persistence(asked, 1);
+            self.exchange.last |= framing == Framing::None;
+            let date = &self.server.date();
+            response::write_head(&mut self.outbox.small, 200, persistence, date, &[], framing);
+        }
+        match next {
+            Outgoing::Whole(pieces) => pieces.into_iter().for_each(|piece| self.outbox.push(piece)),
+            Outgoing::Piece(piece) if chunked => {
+                chunk::write_size(&mut self.outbox.small, piece.len());
+                self.outbox.push(piece);
+                self.outbox.push(Bytes::from_static(chunk::END));
+            }
+            Outgoing::Piece(piece) => self.outbox.push(piece),
+            _ if chunked => self.outbox.push(Bytes::from_static(chunk::LAST)),
+            _ => {}
+        }
+        Ok(Streamed::Piece)
+    }
+
+    /// What an answer says of the connection; `owed` answers are owed before the next request's.
+    fn persistence(&mut self, asked: Persistence, owed: usize) -> Persistence {
+        if self.exchange.owed.len() > owed {
+            return asked;
+        }
+        let between = self.rest.is_none() && self.http.phase() == Phase::Idle;
+        if self.exchange.last || (self.server.is_draining() && between) {
+            self.exchange.last = true;
+            return Persistence::Close;
+        }
+        asked
+    }
+
+    /// Nothing is owed and nothing will be.
+    fn is_done(&self) -> bool {
+        let closing = matches!(self.http.phase(), Phase::Closing | Phase::Exhausted);
+        self.exchange.owed.is_empty() && (self.exchange.last || closing) && !self.outbox.has_large()
+    }
+
+    /// Sees to it that no wait lasts for ever. True if something is to be done.
+    fn watch(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(wait) = self.waits_for() else {
+            self.wait = None;
+            return false;
+        };
+        let now = now();
+        let since = match self.wait {
+            Some((same, since)) if same == wait => since,
+            _ => now,
+        };
+        self.wait = Some((wait, since));
+        let config = &self.server.config;
+        let deadline = since.saturating_add(match wait {
+            Wait::Idle | Wait::Piece => config.idle_timeout,
+            Wait::Draining => config.drain_grace,
+            Wait::Request => config.request_timeout,
+            Wait::Reader => config.write_timeout,
+        });
+        if now >= deadline {
+            return self.expire(wait);
+        }
+        // A timer that comes too early is set again then; so most requests leave it as it is.
+        let set = |timer: &Sleep| timer.deadline() > now && timer.deadline() <= deadline;
+        if !self.timer.as_ref().is_some_and(set) {
+            let timer = self.timer.insert(sleep_until(deadline));
+            let _not_yet = Pin::new(timer).poll(context);
+        }
+        false
+    }
+
+    fn waits_for(&self) -> Option<Wait> {
+        if self.leaving || self.outbox.is_full() {
+            return Some(Wait::Reader);
+        }
+        match self.http.phase() {
+            Phase::Idle if !self.exchange.is_idle() || self.rest.is_some() => None,
+            Phase::Idle if self.server.is_draining() => Some(Wait::Draining),
+            Phase::Idle => Some(Wait::Idle),
+            Phase::Body if self.exchange.is_streaming() => {
+                self.exchange.is_starving().then_some(Wait::Piece)
+            }
+            Phase::Head | Phase::Body if self.exchange.has_room() => Some(Wait::Request),
+            _ => None,
+        }
+    }
+
+    /// The time is up. True if something is to be done about it.
+    fn expire(&mut self, wait: Wait) -> bool {
+        match wait {
+            Wait::Idle | Wait::Draining => self.over = true,
+            Wait::Reader => {
+                self.channel.abort();
+                self.over = true;
+            }
+            Wait::Request => {
+                self.server.counters.malformed.add(1);
+                let answer = Answer::text(408, "request not complete in time");
+                self.exchange.owed.push_back(Owed::plain(What::Answer(answer)));
+                self.exchange.last = true;
+                return true;
+            }
+            Wait::Piece => {
+                self.exchange.starve(self.server.config.idle_timeout);
+                self.exchange.last = true;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The connection is broken off by this side.
+struct Broken;
+
+/// What came of writing a streamed answer.
+enum Streamed {
+    Nothing,
+    Piece,
+    All,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.over {
+            self.channel.abort();
+        }
+    }
+}

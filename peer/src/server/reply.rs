@@ -1,0 +1,114 @@
+//! What a handler gives, and how it goes out.
+
+use bytes::{Bytes, BytesMut};
+use grenache_transports::http::{self, Field, Framing, Limit, Persistence, response};
+use serde::Serialize;
+
+use crate::envelope;
+use crate::error::Error;
+use crate::json::Json;
+
+/// From this length on, a result is handed to the connection instead of copied.
+const HAND_OVER: usize = 16 * 1024;
+
+/// What a handler answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply(Json);
+
+impl Reply {
+    /// A value, written as JSON.
+    ///
+    /// # Errors
+    /// As [`Json::of`].
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Reply, Error> {
+        Json::of(value).map(Reply)
+    }
+}
+
+impl From<Json> for Reply {
+    fn from(json: Json) -> Reply {
+        Reply(json)
+    }
+}
+
+/// An HTTP answer that does not come from a handler directly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// An envelope with an error; `rid` is null if it is not known.
+    pub(super) fn error(status: u16, rid: &Json, error: &str) -> Answer {
+        Answer { status, body: envelope(rid, &Err(error.into())) }
+    }
+
+    /// A line of text.
+    pub(super) fn text(status: u16, text: &'static str) -> Answer {
+        Answer { status, body: Bytes::from_static(text.as_bytes()) }
+    }
+
+    pub(super) fn too_large() -> Answer {
+        Answer::text(413, http::Error::from(Limit::Body).text())
+    }
+}
+
+/// The envelope of what a handler gave.
+pub(super) fn envelope(rid: &Json, outcome: &Result<Reply, String>) -> Bytes {
+    let mut out = BytesMut::new();
+    envelope::encode_reply(&mut out, rid, outcome.as_ref().map(|reply| &reply.0).map_err(|e| &**e));
+    out.freeze()
+}
+
+/// How answers of a connection are written.
+pub(super) struct Form<'a> {
+    pub(super) persistence: Persistence,
+    pub(super) date: &'a [u8; 29],
+}
+
+impl Form<'_> {
+    /// Writes what a handler gave. What is returned is to be sent after it.
+    pub(super) fn reply(
+        &self,
+        out: &mut BytesMut,
+        rid: &Json,
+        outcome: &Result<Reply, String>,
+    ) -> Option<Bytes> {
+        match outcome {
+            Ok(Reply(result)) if result.as_bytes().len() < HAND_OVER => {
+                // `[rid,null,result]`
+                let length = rid.as_bytes().len() + result.as_bytes().len() + 8;
+                self.head(out, 200, length);
+                let start = out.len();
+                envelope::encode_reply(out, rid, Ok(result));
+                debug_assert_eq!(out.len() - start, length);
+                None
+            }
+            outcome => {
+                let body = envelope(rid, outcome);
+                self.head(out, 200, body.len());
+                Some(body)
+            }
+        }
+    }
+
+    /// Writes another answer. What is returned is to be sent after it.
+    pub(super) fn answer(
+        &self,
+        out: &mut BytesMut,
+        answer: Answer,
+        is_head: bool,
+    ) -> Option<Bytes> {
+        self.head(out, answer.status, answer.body.len());
+        (!is_head).then_some(answer.body)
+    }
+
+    fn head(&self, out: &mut BytesMut, status: u16, length: usize) {
+        let length = Framing::Length(length as u64);
+        let allow = Field::new("allow", b"POST");
+        let fields =
+            if status == 405 { allow.as_ref().map_or(&[][..], std::slice::from_ref) } else { &[] };
+        response::write_head(out, status, self.persistence, self.date, fields, length);
+    }
+}

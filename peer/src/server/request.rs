@@ -1,0 +1,111 @@
+//! What a handler is given.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use grenache_transports::http::Headers;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::json::Json;
+use crate::tls::Certificate;
+
+/// A request for a service. Keeping it keeps its bytes; they are shared by all that is taken from it.
+#[derive(Clone)]
+pub struct Request {
+    pub(super) service: Rc<str>,
+    pub(super) rid: Json,
+    pub(super) payload: Json,
+    pub(super) origin: Origin,
+}
+
+impl Request {
+    /// The service that is asked.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The request's id: mostly a text, in quotes.
+    pub fn rid(&self) -> &Json {
+        &self.rid
+    }
+
+    /// What is asked, as it came.
+    pub fn payload(&self) -> &Json {
+        &self.payload
+    }
+
+    /// What is asked, as a type.
+    ///
+    /// # Errors
+    /// As [`Json::to`]. Passed on by the handler it tells the client what is wrong with its request.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.payload.to()
+    }
+
+    /// A header field of the request, in any case of letters; the first, if there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.origin.header(name)
+    }
+
+    /// The client's address.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.origin.peer.addr
+    }
+
+    /// The client's certificate, if it came over TLS and showed one.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.origin.peer.certificate.as_deref()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("service", &self.service)
+            .field("rid", &self.rid)
+            .field("payload", &self.payload)
+            .field("peer", &self.origin.peer.addr)
+            .finish()
+    }
+}
+
+/// The client of a connection.
+pub(super) struct Peer {
+    pub(super) addr: SocketAddr,
+    pub(super) certificate: Option<Rc<Certificate>>,
+}
+
+/// Where a request comes from: its client, and its header lines as they came.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) peer: Rc<Peer>,
+    pub(super) lines: Bytes,
+}
+
+impl Origin {
+    /// A field's value; one that is not UTF-8 is as good as none.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(Headers::from_bytes(&self.lines).get(name)?).ok()
+    }
+}
+
+/// The header lines and the body of a request, together in one piece of memory.
+pub(super) struct Message {
+    pub(super) lines: Bytes,
+    pub(super) body: Bytes,
+}
+
+impl Message {
+    pub(super) fn new(headers: Headers<'_>, body: &[u8]) -> Message {
+        let lines = headers.as_bytes();
+        let mut both = BytesMut::with_capacity(lines.len() + body.len());
+        both.extend_from_slice(lines);
+        both.extend_from_slice(body);
+        let mut body = both.freeze();
+        let lines = body.split_to(lines.len());
+        Message { lines, body }
+    }
+}
