@@ -34,7 +34,7 @@ mod peers;
 mod queries;
 mod responses;
 mod seeded;
-mod signature;
+pub mod signature;
 mod stats;
 mod store;
 mod table;

@@ -1,7 +1,8 @@
 //! The Grenache peer library: services find each other through grapes and call each other directly, without a broker.
 
+mod backoff;
 mod channel;
-mod client;
+pub mod client;
 mod envelope;
 mod error;
 mod fingerprint;
@@ -9,14 +10,17 @@ mod gzip;
 mod handle;
 mod http;
 mod json;
-mod link;
+pub mod link;
 pub mod server;
 pub mod tls;
 pub mod worker;
 
+pub use backoff::Backoff;
+pub use client::{Call, Client, StreamCall};
 pub use error::{Error, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use http::Config as PoolConfig;
 pub use json::Json;
+pub use link::Link;
 pub use server::blocking;
 pub use worker::Worker;

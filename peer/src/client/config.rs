@@ -1,0 +1,69 @@
+//! Settings of a client.
+
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::http;
+
+/// How a destination is chosen among those that work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The one with fewer requests of this core in flight, of two drawn at random.
+    #[default]
+    LeastLoaded,
+    /// Any, as Node does.
+    Random,
+}
+
+/// Settings of a [`Client`](super::Client).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How a destination is chosen.
+    pub choice: Choice,
+    /// Requests in flight, waiting ones included, per client and core. Further ones fail with
+    /// [`Error::Busy`](crate::Error::Busy).
+    pub max_in_flight: usize,
+    /// Largest reply after decompression, in bytes. What comes over the wire is limited by [`pool`](Self::pool).
+    pub max_inflated: usize,
+    /// Retries that are allowed per request, in the long run: with 0.1 ten requests earn one retry.
+    pub retry_ratio: f64,
+    /// Retries per second that are allowed in any case.
+    pub retries_per_second: f64,
+    /// Retries that can be saved up for when many requests fail at once.
+    pub retry_burst: f64,
+    /// Pauses before a retry, but for the first that goes to another destination: that one leaves at once.
+    pub retry: Backoff,
+    /// How long a destination that failed is left out. After that one request probes it.
+    pub aside: Backoff,
+    /// Failures in a row after which a destination that can be connected to is set aside. One that cannot is set aside at the
+    /// first.
+    pub failures_before_aside: u32,
+    /// Destinations that are remembered per core; the one that was used least recently makes room.
+    pub max_destinations: usize,
+    /// A destination that was not used for so long is forgotten.
+    pub destination_age: Duration,
+    /// Requests of one `map` that run at the same time.
+    pub map_concurrency: usize,
+    /// Connections to workers.
+    pub pool: http::Config,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            choice: Choice::default(),
+            max_in_flight: 16_384,
+            max_inflated: 64 * 1024 * 1024,
+            retry_ratio: 0.1,
+            retries_per_second: 10.0,
+            retry_burst: 100.0,
+            retry: Backoff::from_millis(25, 1000),
+            aside: Backoff::from_millis(250, 30_000),
+            failures_before_aside: 3,
+            max_destinations: 10_000,
+            destination_age: Duration::from_secs(600),
+            map_concurrency: 64,
+            pool: http::Config::default(),
+        }
+    }
+}
