@@ -65,11 +65,13 @@ pub struct Context {
     pub core: usize,
 }
 
+type Setup = Box<dyn Fn(&Context, &mut Services) + Send + Sync>;
+
 /// What runs on every core of a worker: for an engine that is not started by [`Worker::start`], such as the simulator's.
 pub struct Program {
     config: Config,
     acceptor: Option<Acceptor>,
-    setup: Box<dyn Fn(&Context, &mut Services) + Send + Sync>,
+    setup: Setup,
     /// Of each core.
     counters: Arc<[Arc<Counters>]>,
 }

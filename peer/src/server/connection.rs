@@ -257,7 +257,7 @@ impl Connection {
                 None
             }
             // These are no answers yet.
-            What::Call { .. } | What::Job { .. } | What::Stream { .. } => None,
+            What::Call { .. } | What::Job(_) | What::Stream { .. } => None,
         };
         self.outbox.push(body.unwrap_or_default());
     }

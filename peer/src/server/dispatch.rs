@@ -79,8 +79,10 @@ impl Server {
         if marks.gzip {
             let Some(flight) = self.flight() else { return busy(&Json::null()) };
             let (server, Arrival { origin, marks, .. }) = (self.clone(), arrival);
-            let job = Box::pin(async move { server.gzipped(origin, body, marks).await });
-            return What::Job { job, flight };
+            return What::Job(Box::pin(async move {
+                let _flight = flight;
+                server.gzipped(origin, body, marks).await
+            }));
         }
         let Ok((rid, key, payload)) = identify(&body, marks) else { return self.no_request() };
         match self.services.find(&key, false) {

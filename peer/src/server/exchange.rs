@@ -13,6 +13,7 @@ use super::owed::{Owed, What, drop_quietly};
 use super::reply::Answer;
 use super::request::{Message, Origin, Peer};
 use super::stream::Stream;
+use crate::error::Failure;
 
 /// The requests of a connection.
 pub(super) struct Exchange {
@@ -82,7 +83,8 @@ impl Exchange {
         if let Incoming::Stream { stream, .. } =
             std::mem::replace(&mut self.incoming, Incoming::None)
         {
-            stream.fail(crate::Error::Closed { to: self.peer.addr });
+            let failure = Failure::Broken(error.text().into());
+            stream.fail_input(crate::Error::Request { to: self.peer.addr, failure });
         }
         self.owed.push_back(Owed::plain(What::Refusal(error)));
         self.last = true;
@@ -223,7 +225,7 @@ impl Exchange {
     pub(super) fn starve(&mut self, limit: std::time::Duration) {
         if let Incoming::Stream { stream, .. } = &self.incoming {
             let to = Some(self.peer.addr);
-            stream.fail(crate::Error::Timeout { limit, to, may_have_run: true });
+            stream.fail_input(crate::Error::Timeout { limit, to, may_have_run: true });
         }
     }
 
@@ -232,7 +234,7 @@ impl Exchange {
         let keep = self.owed.iter().position(Owed::is_running).unwrap_or(self.owed.len());
         for mut owed in self.owed.split_off(keep) {
             if let What::Stream { stream, .. } = &owed.what {
-                stream.fail(crate::Error::Closed { to: self.peer.addr });
+                stream.hang_up();
                 owed.poll(context);
             }
             if owed.is_running() {

@@ -41,10 +41,7 @@ pub(super) enum What {
         outcome: Result<Reply, String>,
     },
     /// A handler and what has to be done before and after.
-    Job {
-        job: Pin<Box<dyn Future<Output = Answer>>>,
-        flight: Flight,
-    },
+    Job(Pin<Box<dyn Future<Output = Answer>>>),
     Answer(Answer),
     /// A streamed reply; without `work` its handler has ended.
     Stream {
@@ -84,7 +81,7 @@ impl Owed {
                     self.replace(What::Outcome { rid, outcome });
                 }
             }
-            What::Job { job, .. } => {
+            What::Job(job) => {
                 if let Poll::Ready(answer) = job.as_mut().poll(context) {
                     self.replace(What::Answer(answer));
                 }
@@ -106,10 +103,7 @@ impl Owed {
 
     /// Whether a handler is at work.
     pub(super) fn is_running(&self) -> bool {
-        matches!(
-            self.what,
-            What::Call { .. } | What::Job { .. } | What::Stream { work: Some(_), .. }
-        )
+        matches!(self.what, What::Call { .. } | What::Job(_) | What::Stream { work: Some(_), .. })
     }
 
     fn replace(&mut self, what: What) {

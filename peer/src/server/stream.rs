@@ -290,17 +290,22 @@ impl Stream {
         flow.reader.is_some() && flow.inbound.bytes == 0
     }
 
-    /// The client is gone, or has been waited for too long.
-    pub(super) fn fail(&self, error: Error) {
+    /// No more of the request will come.
+    pub(super) fn fail_input(&self, error: Error) {
         let mut flow = self.flow.borrow_mut();
-        if !matches!(flow.input, Input::Ended) {
+        if matches!(flow.input, Input::Open) {
             flow.input = Input::Failed(error);
+            wake(flow, |flow| &mut flow.reader);
         }
+    }
+
+    /// The client is gone.
+    pub(super) fn hang_up(&self) {
+        self.fail_input(Error::Closed { to: self.peer });
+        let mut flow = self.flow.borrow_mut();
         flow.output = Output::Closed;
         flow.outbound.clear();
-        let (reader, writer) = (flow.reader.take(), flow.writer.take());
-        drop(flow);
-        reader.into_iter().chain(writer).for_each(Waker::wake);
+        wake(flow, |flow| &mut flow.writer);
     }
 
     /// The handler has ended with an error, which is the reply if there is nothing of one yet.
