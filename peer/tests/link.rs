@@ -268,7 +268,8 @@ fn waiting_ends_on_time_and_says_why() {
         assert_eq!(now() - began, ms(1234));
         settle().await;
         let (tasks, count) = (live_tasks(), grape.count());
-        assert!(tasks <= before + 1, "nobody looks up for nobody");
+        // One task is the fake's connection, one the pool's.
+        assert!(tasks <= before + 2, "nobody looks up for nobody");
         sleep(ms(1000)).await;
         assert_eq!(grape.count(), count);
 
@@ -378,7 +379,7 @@ fn many_services_leave_nothing_behind() {
         }
         assert_eq!((done.get(), grape.count()), (2000, 2000));
         link.close().await;
-        settle().await;
+        sleep(ms(2_000)).await;
         assert_eq!((live_tasks(), grape.open()), (before, 0));
     });
 }
