@@ -1,0 +1,57 @@
+//! What runs on a core needs to call others from there.
+
+use crate::client::{self, Client};
+use crate::error::Error;
+use crate::link::{self, Grape, Link};
+use crate::tls::{Authorities, ClientTls, Connector};
+
+/// What a handler, or other work on a core, needs to call others from there. Clones are the same.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Context {
+    /// The number of the core, from 0.
+    pub core: usize,
+    /// The core's way to the grapes.
+    pub link: Link,
+    /// The core's client.
+    pub client: Client,
+}
+
+/// How the contexts of all cores are made.
+pub(crate) struct Contexts {
+    grapes: Vec<Grape>,
+    link: link::Config,
+    client: client::Config,
+    tls: Option<ClientTls>,
+}
+
+impl Contexts {
+    /// Checks what could fail later on a core, where nobody could be told.
+    pub(crate) fn new(
+        grapes: &[String],
+        link: link::Config,
+        client: client::Config,
+        tls: Option<ClientTls>,
+    ) -> Result<Contexts, Error> {
+        let lists = grapes.iter().map(|list| Grape::list(list)).collect::<Result<Vec<_>, _>>()?;
+        let grapes = lists.concat();
+        if grapes.is_empty() {
+            return Err(Error::Config("no grape is given".into()));
+        }
+        match &tls {
+            Some(tls) => drop(Connector::new(tls)?),
+            None if grapes.iter().any(Grape::is_secure) => {
+                drop(Connector::new(&ClientTls::new(Authorities::system()?))?);
+            }
+            None => {}
+        }
+        Ok(Contexts { grapes, link, client, tls })
+    }
+
+    /// The context of this core.
+    pub(crate) fn open(&self, core: usize) -> Result<Context, Error> {
+        let link = Link::new(&self.grapes, self.link.clone(), self.tls.as_ref())?;
+        let client = Client::new(link.clone(), self.client.clone(), self.tls.as_ref())?;
+        Ok(Context { core, link, client })
+    }
+}

@@ -1,1 +1,0 @@
-//! Calling services from any thread and any executor.
