@@ -7,12 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grenache_engine::{
-    Core, DriverChoice, DriverKind, Idle, Pinning, Runtime, StartError, Stopper, shutdown,
+    Core, DriverChoice, DriverKind, Idle, Pinning, Runtime, StartError, Stopper, shutdown, timeout,
 };
 
+use crate::client::{self, Client};
 use crate::error::Error;
+use crate::link::{self, Announcing, Grape, Link};
 use crate::server::{self, Counters, Server, Services, Stats};
-use crate::tls::{Acceptor, ServerTls};
+use crate::tls::{Acceptor, Authorities, ClientTls, Connector, ServerTls};
+
+/// How long connections to others may take to close once all requests are answered.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How to start a [`Worker`].
 #[derive(Debug, Clone)]
@@ -34,8 +39,15 @@ pub struct Config {
     pub pinning: Pinning,
     /// Take TLS connections, and no others.
     pub tls: Option<ServerTls>,
+    /// Call other workers over TLS, and grapes whose address says `https` as well. Without it workers are called without TLS,
+    /// and such grapes are trusted if one of the system's authorities vouches for them.
+    pub client_tls: Option<ClientTls>,
     /// Limits of the server.
     pub server: server::Config,
+    /// How handlers call other services.
+    pub client: client::Config,
+    /// How services are announced and looked up.
+    pub link: link::Config,
     /// How long requests that run may take once the worker is asked to stop.
     pub drain: Duration,
 }
@@ -51,18 +63,31 @@ impl Default for Config {
             idle: Idle::Park,
             pinning: Pinning::Off,
             tls: None,
+            client_tls: None,
             server: server::Config::default(),
+            client: client::Config::default(),
+            link: link::Config::default(),
             drain: Duration::from_secs(10),
         }
     }
 }
 
-/// What a handler needs to call others from its core.
-#[derive(Clone, Debug)]
+/// What a handler needs to call others from its core. Clones are the same.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Context {
     /// The number of the core, from 0.
     pub core: usize,
+    /// The way to the grapes. If there are none, its calls fail with [`Error::GrapeUnreachable`].
+    pub link: Link,
+    /// Calls other services.
+    pub client: Client,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("core", &self.core).finish_non_exhaustive()
+    }
 }
 
 type Setup = Box<dyn Fn(&Context, &mut Services) + Send + Sync>;
@@ -70,6 +95,9 @@ type Setup = Box<dyn Fn(&Context, &mut Services) + Send + Sync>;
 /// What runs on every core of a worker: for an engine that is not started by [`Worker::start`], such as the simulator's.
 pub struct Program {
     config: Config,
+    grapes: Vec<Grape>,
+    /// For grapes.
+    link_tls: Option<ClientTls>,
     acceptor: Option<Acceptor>,
     setup: Setup,
     /// Of each core.
@@ -85,9 +113,19 @@ impl Program {
         config: Config,
         setup: impl Fn(&Context, &mut Services) + Send + Sync + 'static,
     ) -> Result<Program, Error> {
+        let grapes: Vec<Grape> =
+            config.grapes.iter().map(|grape| grape.parse()).collect::<Result<_, _>>()?;
+        let link_tls = match &config.client_tls {
+            None if grapes.iter().any(Grape::is_secure) => {
+                Some(ClientTls::new(Authorities::system()?))
+            }
+            tls => tls.clone(),
+        };
+        // What cannot be used is found out here, not on every core.
+        link_tls.as_ref().map(Connector::new).transpose()?;
         let acceptor = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let counters = (0..config.cores).map(|_| Arc::default()).collect();
-        Ok(Program { config, acceptor, setup: Box::new(setup), counters })
+        Ok(Program { config, grapes, link_tls, acceptor, setup: Box::new(setup), counters })
     }
 
     /// The engine's settings.
@@ -104,21 +142,44 @@ impl Program {
     }
 
     /// Runs one core until the engine is asked to stop and all requests are answered.
+    ///
+    /// # Panics
+    /// If the TLS settings, which could be used when this was made, cannot be any more.
     pub fn run(&self, core: Core<()>) -> impl Future<Output = ()> + use<> {
-        let context = Context { core: core.index };
+        let Core { index, listeners, .. } = core;
+        let context = self.context(index).expect("settings were checked");
         let mut services = Services::default();
         (self.setup)(&context, &mut services);
-        let counters = self.counters[core.index].clone();
-        let config = self.config.server.clone();
-        let server = Server::with(config, services, self.acceptor.clone(), counters);
+        let listened = listeners.first().map_or(0, |listener| listener.local_addr().port());
+        let port = self.config.announce_port.unwrap_or(listened);
+        // One core speaks for all: they share the port.
+        let announced = index == 0 && !self.grapes.is_empty();
+        let names = services.names().filter(|_| announced);
+        let announcing: Vec<Announcing> =
+            names.map(|name| context.link.start_announcing(name, port)).collect();
+        let counters = self.counters[index].clone();
+        let acceptor = self.acceptor.clone();
+        let server = Server::with(self.config.server.clone(), services, acceptor, counters);
         let drain = self.config.drain;
         async move {
-            for listener in core.listeners {
-                server.listen(listener);
-            }
+            listeners.into_iter().for_each(|listener| server.listen(listener));
             shutdown().await;
+            drop(announcing);
             server.drain(drain).await;
+            let closing = async {
+                context.client.close().await;
+                context.link.close().await;
+            };
+            // Calls that are still under way are nobody's any more.
+            let _ = timeout(CLOSING, closing).await;
         }
+    }
+
+    fn context(&self, core: usize) -> Result<Context, Error> {
+        let Config { client, client_tls, link, .. } = &self.config;
+        let link = Link::with(&self.grapes, link.clone(), self.link_tls.as_ref())?;
+        let client = Client::new(link.clone(), client.clone(), client_tls.as_ref())?;
+        Ok(Context { core, link, client })
     }
 
     fn stats(&self) -> Stats {

@@ -75,6 +75,9 @@ impl Grapes {
         read: impl Fn(&Bytes) -> Option<T>,
     ) -> Result<T, Error> {
         let count = self.grapes.len();
+        if count == 0 {
+            return Err(Error::GrapeUnreachable("no grapes are set".into()));
+        }
         let body = Bytes::from(format!(
             "{{\"rid\":\"{}\",\"data\":{}}}",
             self.rids.draw().as_str(),

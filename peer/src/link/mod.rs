@@ -73,6 +73,15 @@ impl Link {
         if grapes.is_empty() {
             return Err(Error::Config("a link needs a grape".into()));
         }
+        Link::with(grapes, config, tls)
+    }
+
+    /// As [`new`](Self::new), for who may have no grapes: all calls fail then.
+    pub(crate) fn with(
+        grapes: &[Grape],
+        config: Config,
+        tls: Option<&ClientTls>,
+    ) -> Result<Link, Error> {
         let connector = match tls {
             _ if !grapes.iter().any(Grape::is_secure) => None,
             Some(tls) => Some(Connector::new(tls)?),
