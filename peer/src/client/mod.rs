@@ -26,6 +26,7 @@ mod map;
 mod stream;
 
 use std::cell::Cell;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -147,6 +148,13 @@ impl Client {
     /// Takes no further calls, and waits until those under way are done and their connections closed.
     pub async fn close(&self) {
         self.inner.pool.close().await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { link, config, .. } = &*self.inner;
+        f.debug_struct("Client").field("link", link).field("config", config).finish_non_exhaustive()
     }
 }
 

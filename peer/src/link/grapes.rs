@@ -67,6 +67,10 @@ impl Grapes {
         Grapes { grapes, current: Cell::new(0), pool, rids: Rids::new(), config }
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &Grape> {
+        self.grapes.iter().map(|known| &known.grape)
+    }
+
     /// Asks one grape after the other until one answers what `read` can read.
     pub(super) async fn ask<T>(
         &self,

@@ -25,6 +25,7 @@ mod wait;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -240,6 +241,12 @@ impl Link {
 
     fn announce_retry_pause(&self, failures: u32) -> Duration {
         self.config().announce_retry.pause(failures, self.random())
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.inner.grapes.names()).finish()
     }
 }
 
