@@ -257,6 +257,13 @@ impl Connection {
         self.channel.abort();
     }
 
+    /// Requests that are under way or about to be sent, those included that nobody waits for any more.
+    pub(super) fn load(&self) -> usize {
+        let slots = self.slots.borrow();
+        let unanswered = slots.slots.iter().skip(slots.answered);
+        self.users.get() + unanswered.filter(|slot| matches!(slot, Slot::Left)).count()
+    }
+
     /// Whether another request may be sent while others are under way.
     pub(super) fn is_open(&self) -> bool {
         self.failed.borrow().is_none()

@@ -124,9 +124,9 @@ impl Destination {
     fn shareable(self: &Rc<Self>) -> Option<Lease> {
         let shared = self.shared.borrow();
         let open = shared.iter().filter(|connection| {
-            connection.users.get() < self.config.pipelined() && connection.is_open()
+            connection.load() < self.config.pipelined() && connection.is_open()
         });
-        let connection = open.min_by_key(|connection| connection.users.get())?.clone();
+        let connection = open.min_by_key(|connection| connection.load())?.clone();
         Some(Lease::new(connection, self.clone()))
     }
 
@@ -171,7 +171,7 @@ impl Destination {
 
     /// Gives a connection in use to those in front of the queue who may share it, as long as it takes more.
     fn fill(self: &Rc<Self>, connection: &Rc<Connection>) {
-        while connection.users.get() < self.config.pipelined()
+        while connection.load() < self.config.pipelined()
             && connection.is_open()
             && let Some(waiter) = self.next(|waiter| waiter.shares)
         {

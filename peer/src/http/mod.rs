@@ -11,6 +11,8 @@ mod exchange;
 mod failed;
 mod lease;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub(crate) use connection::Answer;
