@@ -43,8 +43,7 @@ fn client<F: Future<Output = ()> + 'static>(
     let runtime = Runtime::start(Config::default(), move |_: Core<()>| {
         let link = Link::new(&grapes, link::Config::default(), None).expect("a link");
         let client = Client::new(link, client::Config::default(), tls.as_ref()).expect("a client");
-        let acting = act(client);
-        async move { acting.await }
+        act(client)
     });
     runtime.expect("it starts").join().expect("no panic");
 }

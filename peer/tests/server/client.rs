@@ -4,67 +4,67 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     received: Vec<u8>,
 }
 
 /// An HTTP answer, chunks put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// In small letters.
-    pub head: String,
-    pub body: Vec<u8>,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
 
-    pub fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.head.contains("\r\nconnection: close\r\n")
     }
 }
 
 /// A request as Node sends it.
-pub fn post(body: &str) -> String {
+pub(crate) fn post(body: &str) -> String {
     format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 impl Client {
-    pub fn connect(addr: SocketAddr) -> Client {
+    pub(crate) fn connect(addr: SocketAddr) -> Client {
         let stream = TcpStream::connect(addr).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Client { stream, received: Vec::new() }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
         self.stream.write_all(bytes.as_ref()).expect("sent");
         self
     }
 
     /// Sends the body of a request and reads the answer.
-    pub fn call(&mut self, body: &str) -> Answer {
+    pub(crate) fn call(&mut self, body: &str) -> Answer {
         self.send(post(body)).answer()
     }
 
     /// The text of an answer that must be 200.
-    pub fn ask(&mut self, body: &str) -> String {
+    pub(crate) fn ask(&mut self, body: &str) -> String {
         let answer = self.call(body);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.text().to_owned()
     }
 
-    pub fn finish(&mut self) -> &mut Client {
+    pub(crate) fn finish(&mut self) -> &mut Client {
         self.stream.shutdown(Shutdown::Write).expect("half closed");
         self
     }
 
     /// Reads an answer, also one to HEAD or an interim one, which have no body.
-    pub fn head(&mut self) -> (u16, String) {
+    pub(crate) fn head(&mut self) -> (u16, String) {
         let end = loop {
             if let Some(at) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -77,7 +77,7 @@ impl Client {
         (status.expect("a status"), head)
     }
 
-    pub fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         let (status, head) = self.head();
         let field = |name: &str| {
             let line = head.lines().find(|line| line.starts_with(name))?;
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// The next chunk; `None` after the last.
-    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let end = loop {
             if let Some(at) = self.received.windows(2).position(|two| two == b"\r\n") {
                 break at + 2;
@@ -129,13 +129,13 @@ impl Client {
     }
 
     /// Whether nothing comes but the end.
-    pub fn ends(&mut self) -> bool {
+    pub(crate) fn ends(&mut self) -> bool {
         let mut buffer = [0; 16];
         self.received.is_empty() && matches!(self.stream.read(&mut buffer), Ok(0))
     }
 
     /// Whether the connection was broken off, after whatever has come before.
-    pub fn breaks(&mut self) -> bool {
+    pub(crate) fn breaks(&mut self) -> bool {
         let mut buffer = [0; 64 * 1024];
         loop {
             match self.stream.read(&mut buffer) {

@@ -17,7 +17,7 @@ use grenache_engine::{DriverChoice, sleep};
 use grenache_peer::server::{self, Reply, Request, Services};
 use grenache_peer::{Error, Json, Worker, worker};
 
-pub use client::{Answer, Client};
+use client::Client;
 
 /// Runs a test against a worker on each driver.
 fn on_both(test: impl Fn(&Rig)) {

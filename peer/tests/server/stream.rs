@@ -8,7 +8,7 @@ use grenache_peer::{Error, Json};
 
 use crate::{on_both, until, with};
 
-pub fn add_services(services: &mut Services) {
+pub(crate) fn add_services(services: &mut Services) {
     services.add_stream("stream echo", |request| async move {
         while let Some(piece) = request.read().await? {
             request.write(piece).await?;
