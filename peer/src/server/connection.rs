@@ -1,23 +1,20 @@
 //! One connection: reads requests, lets their handlers run, writes the answers.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use grenache_engine::{Sleep, now, sleep_until};
 use grenache_transports::http::response;
 use grenache_transports::http::{self, Bodies, Framing, Persistence, Phase, chunk};
 
 use super::Server;
 use super::exchange::Exchange;
+use super::flow::Outgoing;
 use super::outbox::Outbox;
 use super::owed::{Owed, Sent, What};
+use super::patience::{Patience, Wait};
 use super::reply::{Answer, Form};
 use super::request::Peer;
-use super::stream::Outgoing;
 use crate::channel::{Channel, Received};
 
 /// A connection of a server. All its handlers run within its task.
@@ -29,28 +26,11 @@ pub(super) struct Connection {
     rest: Option<Received>,
     exchange: Exchange,
     outbox: Outbox,
-    /// What is waited for, and since when.
-    wait: Option<(Wait, Duration)>,
-    timer: Option<Sleep>,
+    patience: Patience,
     /// All is said; what is queued has to leave.
     leaving: bool,
     /// It is over, in good order or because of the client.
     over: bool,
-}
-
-/// What a connection waits for that could wait for ever.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// The next request.
-    Idle,
-    /// The next request, which will be the last.
-    Draining,
-    /// The rest of a request.
-    Request,
-    /// The next piece of a streamed request.
-    Piece,
-    /// The client, to read its answers.
-    Reader,
 }
 
 enum Read {
@@ -88,8 +68,7 @@ impl Connection {
             rest: None,
             exchange: Exchange::new(server.clone(), peer),
             outbox: Outbox::new(channel.clone(), config.write_high_water),
-            wait: None,
-            timer: None,
+            patience: Patience::default(),
             leaving: false,
             over: false,
             channel,
@@ -154,7 +133,7 @@ impl Connection {
                 return Next::GoOn;
             }
             match self.outbox.poll_room(context) {
-                Poll::Ready(Ok(())) => self.wait = None,
+                Poll::Ready(Ok(())) => self.patience.renew(),
                 Poll::Ready(Err(_)) => return Next::Over,
                 Poll::Pending => return Next::GoOn,
             }
@@ -176,9 +155,7 @@ impl Connection {
                 None => match self.channel.poll_recv(context) {
                     Poll::Pending => return Read::Waiting,
                     Poll::Ready(Ok(Some(received))) => {
-                        if !matches!(self.wait, Some((Wait::Request, _))) {
-                            self.wait = None;
-                        }
+                        self.patience.renew_by_bytes();
                         received
                     }
                     Poll::Ready(Ok(None)) => return Read::End,
@@ -191,7 +168,7 @@ impl Connection {
                     Ok(None) => break,
                     Ok(Some(event)) => {
                         if self.exchange.receive(event, context.waker()) {
-                            self.wait = None;
+                            self.patience.renew();
                         }
                     }
                     Err(error) => self.exchange.refuse(error),
@@ -337,33 +314,17 @@ impl Connection {
 
     /// Sees to it that no wait lasts for ever. True if something is to be done.
     fn watch(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(wait) = self.waits_for() else {
-            self.wait = None;
-            return false;
-        };
-        let now = now();
-        let since = match self.wait {
-            Some((same, since)) if same == wait => since,
-            _ => now,
-        };
-        self.wait = Some((wait, since));
-        let config = &self.server.config;
-        let deadline = since.saturating_add(match wait {
-            Wait::Idle | Wait::Piece => config.idle_timeout,
-            Wait::Draining => config.drain_grace,
-            Wait::Request => config.request_timeout,
-            Wait::Reader => config.write_timeout,
-        });
-        if now >= deadline {
-            return self.expire(wait);
+        let wait = self.waits_for();
+        match wait {
+            Some(wait) if self.patience.is_over(wait, &self.server.config, context) => {
+                self.expire(wait)
+            }
+            Some(_) => false,
+            None => {
+                self.patience.renew();
+                false
+            }
         }
-        // A timer that comes too early is set again then; so most requests leave it as it is.
-        let set = |timer: &Sleep| timer.deadline() > now && timer.deadline() <= deadline;
-        if !self.timer.as_ref().is_some_and(set) {
-            let timer = self.timer.insert(sleep_until(deadline));
-            let _not_yet = Pin::new(timer).poll(context);
-        }
-        false
     }
 
     fn waits_for(&self) -> Option<Wait> {

@@ -10,11 +10,12 @@ use grenache_transports::http::Headers;
 
 use super::Server;
 use super::compress::{self, Inflated};
+use super::flow::Stream;
 use super::owed::{self, Flight, Sent, What, drop_quietly, poll_work};
 use super::reply::{self, Answer};
 use super::request::{Origin, Request};
 use super::services::{Found, StreamHandler};
-use super::stream::{Stream, StreamRequest};
+use super::stream::StreamRequest;
 use crate::envelope::{self, Malformed};
 use crate::json::Json;
 

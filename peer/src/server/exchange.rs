@@ -9,10 +9,10 @@ use grenache_transports::http::{Error, Event, Head, Persistence, Request};
 
 use super::Server;
 use super::dispatch::{Arrival, Marks};
+use super::flow::Stream;
 use super::owed::{Owed, What, drop_quietly};
 use super::reply::Answer;
 use super::request::{Message, Origin, Peer};
-use super::stream::Stream;
 use crate::error::Failure;
 
 /// The requests of a connection.

@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 
 use grenache_transports::http::{Error, Head, Persistence, Version};
 
+use super::flow::Stream;
 use super::reply::{Answer, Reply};
 use super::services::Work;
 use super::stats::Counters;
-use super::stream::Stream;
 use crate::json::Json;
 
 /// What a client is told whose handler has panicked.
