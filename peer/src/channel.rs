@@ -20,16 +20,17 @@ pub(crate) enum Channel {
 }
 
 impl Channel {
-    /// Waits for bytes; `None` is the peer's end. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// The connection broke. Of TLS connections the error may wrap a [`tls::Error`], among them
-    /// [`tls::Error::Truncated`] of kind `UnexpectedEof`.
+    /// As [`poll_recv`](Self::poll_recv).
+    #[cfg(test)]
     pub(crate) async fn recv(&self) -> io::Result<Option<Received>> {
         std::future::poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// As [`recv`](Self::recv), for futures made by hand.
+    /// Waits for bytes; `None` is the peer's end.
+    ///
+    /// # Errors
+    /// The connection broke. Of TLS connections the error may wrap a [`tls::Error`], among them
+    /// [`tls::Error::Truncated`] of kind `UnexpectedEof`.
     pub(crate) fn poll_recv(
         &self,
         context: &mut Context<'_>,

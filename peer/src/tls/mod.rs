@@ -17,7 +17,8 @@
 //! of a server or client.
 //!
 //! Sessions resume: a server's tickets are good on all of its cores, a client keeps some of each
-//! destination.
+//! destination. A session taken up (for up to a day) is not checked again, but it is known only to settings
+//! as they were: after a change of certificates or lists, restart.
 
 mod acceptor;
 mod authorities;
