@@ -191,7 +191,7 @@ impl Stream {
         if let Some(status) = self.status.get() {
             return Ok(status);
         }
-        let status = self.moving(self.exchange.head()).await?.status;
+        let status = self.moving(self.exchange.status()).await?;
         self.status.set(Some(status));
         Ok(status)
     }

@@ -96,6 +96,7 @@ impl Destination {
         name.filter(|_| self.target.secure)
     }
 
+    #[cfg(test)]
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.get()
     }

@@ -1,10 +1,9 @@
 //! A request and its answer in pieces.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use grenache_transports::http::client::{self, Event, Expected, Phase, Start, request};
 use grenache_transports::http::{Framing, chunk};
@@ -24,17 +23,11 @@ pub(crate) struct Exchange {
     lease: Lease,
     /// What was received and is not handed out yet.
     received: RefCell<Option<Received>>,
-    head: OnceCell<Head>,
+    /// Of the answer, once its head is here.
+    status: Cell<Option<u16>>,
     finished: Cell<bool>,
     ended: Cell<bool>,
     _call: InFlight,
-}
-
-/// The head of an answer.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
 }
 
 impl Exchange {
@@ -53,14 +46,15 @@ impl Exchange {
         Exchange {
             lease,
             received: RefCell::default(),
-            head: OnceCell::new(),
+            status: Cell::new(None),
             finished: Cell::new(false),
             ended: Cell::new(false),
             _call: call,
         }
     }
 
-    /// Sends a piece of the body. Returns when there is room for the next.
+    /// Sends a piece of the body. Returns when there is room for the next. Dropping the future may leave a part of a large
+    /// piece unsent.
     ///
     /// # Errors
     /// The connection broke, or the piece comes after [`finish`](Self::finish).
@@ -103,14 +97,14 @@ impl Exchange {
         }
     }
 
-    /// Waits for the head of the answer.
+    /// Waits for the head of the answer and gives its status.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) async fn head(&self) -> Result<&Head, Failed> {
+    pub(crate) async fn status(&self) -> Result<u16, Failed> {
         loop {
-            if let Some(head) = self.head.get() {
-                return Ok(head);
+            if let Some(status) = self.status.get() {
+                return Ok(status);
             }
             poll_fn(|context| self.poll_next(context)).await?;
         }
@@ -182,7 +176,7 @@ impl Exchange {
             Ok(None) => return None,
             Ok(Some(Event::Head(head))) => {
                 self.lease.note(head.headers);
-                let _ = self.head.set(Head::of(&head));
+                self.status.set(Some(head.status));
             }
             Ok(Some(Event::Data(piece))) => {
                 return Some(Ok(Some(match data {
@@ -209,20 +203,6 @@ impl Exchange {
         let failed = Failed::broken(error, waiting);
         self.lease.fail(failed.clone());
         failed
-    }
-}
-
-impl Head {
-    fn of(head: &client::Head<'_>) -> Head {
-        let mut headers = HeaderMap::new();
-        for (name, value) in head.headers {
-            // Whatever the parser has let in is a field to that map as well.
-            let name = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-                let _ = headers.try_append(name, value);
-            }
-        }
-        Head { status: head.status, headers }
     }
 }
 

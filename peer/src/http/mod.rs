@@ -16,7 +16,7 @@ mod tests;
 
 pub use config::Config;
 pub(crate) use connection::Answer;
-pub(crate) use exchange::{Exchange, Head};
+pub(crate) use exchange::Exchange;
 pub(crate) use failed::Failed;
 pub(crate) use pool::Pool;
 

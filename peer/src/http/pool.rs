@@ -127,7 +127,8 @@ impl Pool {
     }
 
     /// Calls under way to an address, those included that wait for a connection.
-    pub(crate) fn in_flight(&self, to: SocketAddr) -> usize {
+    #[cfg(test)]
+    pub(super) fn in_flight(&self, to: SocketAddr) -> usize {
         let destinations = self.shared.destinations.borrow();
         destinations.get(&to).map_or(0, |at| at.iter().map(|one| one.in_flight()).sum())
     }

@@ -49,8 +49,7 @@ fn no_more_connections_than_may_be_and_who_came_first_is_served_first() {
         }
         assert_eq!((site.accepted.get(), busy.get()), (3, (0, 3)));
         // Three at a time are under way, so nobody is served before one who came three places earlier.
-        let served = served.borrow();
-        for (at, number) in served.iter().enumerate() {
+        for (at, number) in served.borrow().iter().enumerate() {
             assert!(number.abs_diff(at) <= 3, "{served:?}");
         }
         site.end(&pool).await;

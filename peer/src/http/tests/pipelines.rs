@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grenache_engine::{JoinHandle, now, sleep, spawn_local};
+use grenache_engine::{JoinHandle, now, spawn_local};
 
 use super::*;
 
