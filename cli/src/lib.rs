@@ -1,1 +1,23 @@
-//! The `grenache` command.
+//! The `grenache` command, and grenache-cli's commands made of the same parts.
+
+mod announce;
+mod call;
+pub mod cli;
+pub mod compatible;
+mod completions;
+mod exec;
+mod exit;
+mod get;
+mod key;
+mod keygen;
+mod lookup;
+mod man;
+mod map;
+mod network;
+mod output;
+mod payload;
+mod put;
+mod request;
+mod serve;
+mod services;
+mod tls;

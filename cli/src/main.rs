@@ -1,3 +1,13 @@
 //! The `grenache` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use grenache_cli::cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,0 +1,7 @@
+//! `grenache-lookup`, with grenache-cli's options.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grenache_cli::compatible::lookup()
+}

@@ -1,0 +1,70 @@
+//! What `request` and `map` have in common.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use grenache_peer::{Call, Handle};
+
+use crate::exit::Failure;
+use crate::network::Network;
+use crate::payload;
+use crate::tls::ClientTls;
+
+/// How peers speak to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// HTTP/1.1, or HTTPS with the --tls options
+    Http,
+}
+
+/// A service, a payload and how to get it there.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CallOptions {
+    /// The service
+    service: String,
+
+    /// The payload, any JSON value; - reads it from standard input
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    payload: String,
+
+    /// How workers are spoken to
+    #[arg(long, value_enum, default_value_t = Transport::Http)]
+    transport: Transport,
+
+    /// How long all of it may take, in milliseconds: finding, connecting, trying again, waiting for the reply
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+
+    /// Compress payload and reply
+    #[arg(long)]
+    gzip: bool,
+
+    /// If nobody offers the service yet, wait for somebody who does
+    #[arg(long)]
+    wait: bool,
+
+    #[command(flatten)]
+    tls: ClientTls,
+}
+
+impl CallOptions {
+    /// What makes the call, and the call.
+    ///
+    /// # Errors
+    /// A payload that is no JSON, a file of the TLS options that cannot be used.
+    pub(crate) fn prepare(&self, network: &Network) -> Result<(Handle, Call), Failure> {
+        let Transport::Http = self.transport;
+        let tls = self.tls.config()?;
+        let payload = payload::read(&self.payload)?;
+        let mut call =
+            Call::new(&self.service, payload).timeout(Duration::from_millis(self.timeout));
+        if self.gzip {
+            call = call.gzip();
+        }
+        if self.wait {
+            call = call.wait_for_service();
+        }
+        Ok((network.handle(tls)?, call))
+    }
+}

@@ -1,0 +1,173 @@
+//! `grenache serve`: a worker without a program.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use clap::ArgGroup;
+use grenache_engine::signal::StopSignals;
+use grenache_peer::server::{Reply, Request, Services};
+use grenache_peer::worker::Config;
+use grenache_peer::{Json, Worker};
+use serde::Serialize;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::call::Transport;
+use crate::exec::{Call, Children, Queue};
+use crate::exit::{Exit, Failure};
+use crate::network::Network;
+use crate::output::{self, Output};
+use crate::payload;
+use crate::tls::ServerTls;
+
+/// Offers a service until stopped: an echo, a fixed reply, or a shell command
+///
+/// Prints `serving <service> on <address>` as soon as the network knows it. On SIGINT (Ctrl-C) or SIGTERM it stops
+/// announcing, finishes the requests it has, and ends; a second signal ends it at once.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("handler").required(true).args(["echo", "reply", "exec"]))]
+pub(crate) struct Serve {
+    /// The service
+    service: String,
+
+    /// The port to listen on; 0 picks one that is free
+    #[arg(long)]
+    port: u16,
+
+    /// The address to listen on
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
+    bind: IpAddr,
+
+    /// Reply with the payload
+    #[arg(long)]
+    echo: bool,
+
+    /// Reply with this JSON; - reads it from standard input
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    reply: Option<String>,
+
+    /// Run this command by /bin/sh for each request: payload on standard input, JSON on standard output (nothing is null).
+    /// If it ends with another code than 0, the last line of its standard error is the error that the caller gets. It
+    /// finds GRENACHE_SERVICE, GRENACHE_PEER (ip:port) and GRENACHE_FINGERPRINT (of the caller's certificate) in its
+    /// environment
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+
+    /// Commands that run at a time; further requests wait
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "exec")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    children: u16,
+
+    /// How long a command may run before it is killed, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 30_000, requires = "exec")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    exec_timeout: u64,
+
+    /// Threads that serve
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=128))]
+    cores: u8,
+
+    /// How clients are spoken to
+    #[arg(long, value_enum, default_value_t = Transport::Http)]
+    transport: Transport,
+
+    #[command(flatten)]
+    tls: ServerTls,
+}
+
+/// What answers requests.
+#[derive(Clone)]
+enum Handler {
+    Echo,
+    Fixed(Json),
+    Command(Queue),
+}
+
+impl Handler {
+    async fn answer(self, request: Request) -> Result<Reply, String> {
+        let reply = match self {
+            Handler::Echo => request.payload().clone(),
+            Handler::Fixed(reply) => reply,
+            Handler::Command(queue) => {
+                let fingerprint = request.certificate().map(|shown| shown.sha1().to_string());
+                let call = Call {
+                    service: request.service().to_string(),
+                    peer: request.peer_addr(),
+                    fingerprint,
+                    payload: request.payload().clone(),
+                };
+                queue.run(call).await?
+            }
+        };
+        Ok(reply.into())
+    }
+}
+
+#[derive(Serialize)]
+struct Serving<'a> {
+    service: &'a str,
+    address: SocketAddr,
+}
+
+impl Serve {
+    pub(crate) fn run(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
+        let Transport::Http = self.transport;
+        // What the worker has to say: that no grape takes its announcement, for one.
+        tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::WARN)
+            .with_writer(io::stderr)
+            .with_ansi(output::is_coloured())
+            .without_time()
+            .with_target(false)
+            .init();
+        let tls = self.tls.config()?;
+        let fixed = self.reply.as_deref().map(payload::read).transpose()?;
+        // Threads that start before this would die of the signals.
+        let signals = StopSignals::block()
+            .map_err(|error| Failure::failed(format!("signals cannot be blocked: {error}")))?;
+        let (handler, children) = self.handler(fixed);
+        let config = Config {
+            listen: SocketAddr::new(self.bind, self.port),
+            grapes: network.grapes.clone(),
+            cores: usize::from(self.cores),
+            tls,
+            ..Config::default()
+        };
+        let service = self.service.clone();
+        let worker = Worker::start(config, move |_, services: &mut Services| {
+            let handler = handler.clone();
+            services.add(&service, move |request| handler.clone().answer(request));
+        })?;
+        signals
+            .stop(worker.stopper())
+            .map_err(|error| Failure::failed(format!("no thread for signals: {error}")))?;
+        self.tell(&worker, output);
+        worker.join()?;
+        if let Some(children) = children {
+            children.join();
+        }
+        Ok(Exit::Done)
+    }
+
+    fn handler(&self, fixed: Option<Json>) -> (Handler, Option<Children>) {
+        match (&self.exec, fixed) {
+            (Some(command), _) => {
+                let limit = Duration::from_millis(self.exec_timeout);
+                let (children, queue) = Children::start(command, self.children.into(), limit);
+                (Handler::Command(queue), Some(children))
+            }
+            (None, Some(reply)) => (Handler::Fixed(reply), None),
+            (None, None) => (Handler::Echo, None),
+        }
+    }
+
+    /// Says where the service is. If nobody reads that, it is served all the same.
+    fn tell(&self, worker: &Worker, output: &Output) {
+        let (service, address) = (self.service.as_str(), worker.addr());
+        let _ = match output.json {
+            true => output.json(&Serving { service, address }),
+            false => output.line(format_args!("serving {service} on {address}")),
+        };
+    }
+}
