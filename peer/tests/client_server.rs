@@ -148,6 +148,20 @@ fn streams_flow_both_ways_at_once() {
         stream.finish();
         assert_eq!(stream.reply().await, Err(Error::Remote("ERR_REFUSED".into())));
         drop(stream);
+        // What moves in one direction keeps the other one waiting.
+        let call = StreamCall::new("count").timeout(ms(400));
+        let stream = std::rc::Rc::new(client.stream(call).await.unwrap());
+        let sender = stream.clone();
+        let sending = spawn_local(async move {
+            for _ in 0..10 {
+                grenache_engine::sleep(ms(100)).await;
+                sender.send(Bytes::from_static(b"1234567")).await.unwrap();
+            }
+            sender.finish();
+        });
+        assert_eq!(stream.reply().await.unwrap().as_str(), "70");
+        sending.await.unwrap();
+        drop(stream);
         // A handler that waits for more than comes.
         let stream = client.stream(StreamCall::new("count").timeout(ms(100))).await.unwrap();
         let began = now();

@@ -11,6 +11,14 @@ use super::{Call, Inner, choice, exchange, within};
 use crate::error::Error;
 use crate::http::Failed;
 
+/// How long one try may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) deadline: Duration,
+    /// The time that was given.
+    pub(super) of: Duration,
+}
+
 /// Why one try failed.
 pub(super) struct Failure {
     pub(super) error: Error,
@@ -48,7 +56,7 @@ impl Inner {
         call: &Call,
         fixed: Option<Rc<Destination>>,
         deadline: Duration,
-        exchange: impl AsyncFn(&Rc<Destination>, Duration) -> Result<T, Failure>,
+        exchange: impl AsyncFn(&Rc<Destination>, Limit) -> Result<T, Failure>,
     ) -> Result<T, Error> {
         self.budget.earn();
         let mut tried: Vec<SocketAddr> = Vec::new();
@@ -63,11 +71,13 @@ impl Inner {
                 Ok(to) => to,
                 Err(error) => return Err(unsure.unwrap_or(error)),
             };
-            let until = match call.attempt_timeout.filter(|_| call.idempotent) {
-                Some(limit) => deadline.min(now().saturating_add(limit)),
-                None => deadline,
+            let limit = match call.attempt_timeout.filter(|_| call.idempotent) {
+                Some(limit) if now().saturating_add(limit) < deadline => {
+                    Limit { deadline: now().saturating_add(limit), of: limit }
+                }
+                _ => Limit { deadline, of: call.timeout },
             };
-            let failure = match exchange(&to, until).await {
+            let failure = match exchange(&to, limit).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };

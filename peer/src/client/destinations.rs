@@ -157,3 +157,55 @@ impl Destinations {
         self.slots.borrow().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::net::Ipv4Addr;
+
+    use grenache_engine::sim::{Host, Network, World};
+    use grenache_engine::{Core, sleep};
+
+    use super::*;
+
+    fn on_a_core<F: Future<Output = ()> + 'static>(main: impl Fn() -> F + 'static) {
+        let mut world = World::new(1, Network::default());
+        let host = Host::new([10, 0, 0, 1]);
+        let node = world.start(host, Default::default(), move |_: Core<()>| main()).unwrap();
+        world.run_for(Duration::from_secs(10));
+        assert!(!world.is_running(node));
+    }
+
+    fn addr(number: u32) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::from_bits(number), 1))
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        on_a_core(|| async {
+            let config = Config { max_destinations: 10, ..Config::default() };
+            let destinations = Destinations::new(&config, false);
+            for number in 0..1000 {
+                destinations.get(addr(number));
+            }
+            assert_eq!(destinations.len(), 10);
+        });
+    }
+
+    #[test]
+    fn what_is_not_used_is_forgotten() {
+        on_a_core(|| async {
+            let age = Duration::from_secs(1);
+            let config = Config { destination_age: age, ..Config::default() };
+            let destinations = Destinations::new(&config, false);
+            for number in 0..100 {
+                destinations.get(addr(number));
+            }
+            sleep(age).await;
+            assert_eq!(destinations.len(), 100);
+            destinations.get(addr(7));
+            destinations.get(addr(1000));
+            assert_eq!(destinations.len(), 2);
+        });
+    }
+}

@@ -1,13 +1,16 @@
 //! One request to one destination.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
-use grenache_engine::{DriverKind, driver_kind};
+use grenache_engine::{DriverKind, driver_kind, now, timeout};
 use grenache_transports::http::Field;
 
+use super::attempts::Limit;
 use super::call::{Call, add_headers};
 use super::destinations::Health;
+use super::within;
 use crate::envelope::{self, Rid};
 use crate::error::{Error, Failure};
 use crate::gzip::{self, Unreadable};
@@ -33,14 +36,18 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) async fn new(call: &'a Call, rid: Rid) -> Result<Prepared<'a>, Error> {
+    pub(super) async fn new(
+        call: &'a Call,
+        rid: Rid,
+        deadline: Duration,
+    ) -> Result<Prepared<'a>, Error> {
         let mut fields = Vec::new();
         add_headers(&mut fields, &call.headers)?;
         let mut body = envelope::encode_request(&rid, &call.service, &call.payload);
         if call.gzip {
             let field = Field::new("grc-compress", b"gzip");
             fields.push(field.map_err(|_| Error::Config("grc-compress".into()))?);
-            body = compress(body).await;
+            body = within(deadline, call.timeout, async { Ok(compress(body).await) }).await?;
         }
         Ok(Prepared { rid, body, fields, idempotent: call.idempotent, gzip: call.gzip })
     }
@@ -59,21 +66,23 @@ impl<'a> Prepared<'a> {
         &self,
         answer: Answer,
         to: SocketAddr,
+        limit: Limit,
         max_inflated: usize,
     ) -> Result<Json, Error> {
         let Answer { status, gzip, body } = answer;
         // Node's server does not say that what it sends is compressed; errors of other servers may not be.
-        let packed = self.gzip && (gzip || status == 200 || body.starts_with(&[0x1f, 0x8b]));
-        let body = match packed {
-            true => {
-                decompress(body, max_inflated).await.map_err(|unreadable| match unreadable {
-                    Unreadable::TooLarge => Error::ReplyTooLarge { to, limit: max_inflated as u64 },
-                    _ => Error::ReplyCompression { to },
-                })?
+        if !self.gzip || !(gzip || status == 200 || body.starts_with(&[0x1f, 0x8b])) {
+            return read_reply(status, &body, &self.rid, to);
+        }
+        let left = limit.deadline.saturating_sub(now());
+        match timeout(left, decompress(body, max_inflated)).await {
+            Ok(Ok(body)) => read_reply(status, &body, &self.rid, to),
+            Ok(Err(Unreadable::TooLarge)) => {
+                Err(Error::ReplyTooLarge { to, limit: max_inflated as u64 })
             }
-            false => body,
-        };
-        read_reply(status, &body, &self.rid, to)
+            Ok(Err(_)) => Err(Error::ReplyCompression { to }),
+            Err(_) => Err(Error::Timeout { limit: limit.of, to: Some(to), may_have_run: true }),
+        }
     }
 }
 

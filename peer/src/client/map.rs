@@ -108,7 +108,7 @@ async fn work(shared: Rc<Shared>) {
 async fn one(shared: &Shared, to: SocketAddr) -> Result<Json, Error> {
     let inner = &shared.client.inner;
     let _place = inner.enter()?;
-    let prepared = Prepared::new(&shared.call, inner.rids.draw()).await?;
+    let prepared = Prepared::new(&shared.call, inner.rids.draw(), shared.deadline).await?;
     let to = inner.destinations.get(to);
     inner.call(&shared.call, &prepared, Some(to), shared.deadline).await
 }

@@ -40,7 +40,7 @@ use crate::http::Pool;
 use crate::json::Json;
 use crate::link::{Addresses, Link};
 use crate::tls::{ClientTls, Connector};
-use attempts::Failure;
+use attempts::{Failure, Limit};
 use budget::Budget;
 pub use call::Call;
 pub use config::{Choice, Config};
@@ -114,7 +114,7 @@ impl Client {
     pub async fn request(&self, call: Call) -> Result<Json, Error> {
         let deadline = now().saturating_add(call.timeout);
         let _place = self.inner.enter()?;
-        let prepared = Prepared::new(&call, self.inner.rids.draw()).await?;
+        let prepared = Prepared::new(&call, self.inner.rids.draw(), deadline).await?;
         self.inner.call(&call, &prepared, None, deadline).await
     }
 
@@ -125,7 +125,7 @@ impl Client {
     pub async fn request_at(&self, to: SocketAddr, call: Call) -> Result<Json, Error> {
         let deadline = now().saturating_add(call.timeout);
         let _place = self.inner.enter()?;
-        let prepared = Prepared::new(&call, self.inner.rids.draw()).await?;
+        let prepared = Prepared::new(&call, self.inner.rids.draw(), deadline).await?;
         let to = self.inner.destinations.get(to);
         self.inner.call(&call, &prepared, Some(to), deadline).await
     }
@@ -184,12 +184,12 @@ impl Inner {
         fixed: Option<Rc<Destination>>,
         deadline: Duration,
     ) -> Result<Json, Error> {
-        let exchange = async |to: &Rc<Destination>, deadline| {
+        let exchange = async |to: &Rc<Destination>, limit: Limit| {
             let _in_flight = to.begin();
             let outgoing = prepared.outgoing();
-            let answer = self.pool.exchange(&to.target, &outgoing, deadline).await;
-            let answer = answer.map_err(|failed| Failure::of(failed, to.addr(), call.timeout))?;
-            let json = prepared.read(answer, to.addr(), self.config.max_inflated).await?;
+            let answer = self.pool.exchange(&to.target, &outgoing, limit.deadline).await;
+            let answer = answer.map_err(|failed| Failure::of(failed, to.addr(), limit.of))?;
+            let json = prepared.read(answer, to.addr(), limit, self.config.max_inflated).await?;
             to.report(Health::Well, &self.config, &self.random);
             Ok(json)
         };

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use grenache_engine::{now, timeout};
 use grenache_transports::http::Field;
 
-use super::attempts::Failure;
+use super::attempts::{Failure, Limit};
 use super::call::{Call, add_headers};
 use super::destinations::{Destination, Health, InFlight};
 use super::exchange::{self, read_reply};
@@ -21,6 +22,9 @@ use crate::json::Json;
 
 /// Bytes of an answer with another status than 200 that are read to find an error in it.
 const MAX_ERROR: usize = 64 * 1024;
+
+/// Bytes that count as a movement of the stream once they have left.
+const PIECE: usize = 64 * 1024;
 
 /// A call with streams of bytes in both directions, at the same time if the handler likes: plain data, made anywhere.
 #[derive(Debug, Clone)]
@@ -49,7 +53,7 @@ impl StreamCall {
         self
     }
 
-    /// How long finding and connecting to a worker may take; then, how long the stream may stand still while
+    /// How long finding and connecting to a worker may take; then, how long the stream may stand still, in both directions, while
     /// [`Stream::send`], [`Stream::recv`] or [`Stream::reply`] waits. 60 s.
     pub fn timeout(mut self, timeout: Duration) -> StreamCall {
         self.call = self.call.timeout(timeout);
@@ -86,6 +90,8 @@ pub struct Stream {
     rid: Rid,
     destination: Rc<Destination>,
     stall: Duration,
+    /// When bytes went through last, in either direction.
+    moved: Cell<Duration>,
     status: Cell<Option<u16>>,
     inner: Rc<Inner>,
     _in_flight: InFlight,
@@ -115,11 +121,11 @@ impl Client {
         }
         add_headers(&mut fields, &call.call.headers)?;
         let head = Outgoing { target: "/", fields: &fields, body: Bytes::new(), idempotent: false };
-        let open = async |to: &Rc<Destination>, deadline| {
+        let open = async |to: &Rc<Destination>, limit: Limit| {
             let in_flight = to.begin();
-            match inner.pool.open(&to.target, &head, deadline).await {
+            match inner.pool.open(&to.target, &head, limit.deadline).await {
                 Ok(exchange) => Ok((exchange, to.clone(), in_flight)),
-                Err(failed) => Err(Failure::of(failed, to.addr(), call.call.timeout)),
+                Err(failed) => Err(Failure::of(failed, to.addr(), limit.of)),
             }
         };
         let (exchange, destination, in_flight) =
@@ -129,6 +135,7 @@ impl Client {
             rid,
             destination,
             stall: call.call.timeout,
+            moved: Cell::new(now()),
             status: Cell::new(None),
             inner: inner.clone(),
             _in_flight: in_flight,
@@ -148,8 +155,14 @@ impl Stream {
     /// # Errors
     /// [`Error::Timeout`] if the worker takes nothing for [`StreamCall::timeout`]; [`Error::Request`] or [`Error::Closed`] if the
     /// connection is gone. A worker that has answered already need not read on: see [`recv`](Self::recv).
-    pub async fn send(&self, data: Bytes) -> Result<(), Error> {
-        self.moving(self.exchange.send(data)).await
+    pub async fn send(&self, mut data: Bytes) -> Result<(), Error> {
+        loop {
+            let piece = data.split_to(data.len().min(PIECE));
+            self.moving(self.exchange.send(piece)).await?;
+            if data.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// Ends the request.
@@ -220,13 +233,26 @@ impl Stream {
         Error::Request { to: self.peer_addr(), failure }
     }
 
-    /// Waits for the stream to move, at most as long as it may stand still.
+    /// Waits for the stream to move, in whichever direction, at most as long as it may stand still.
     async fn moving<T>(&self, step: impl Future<Output = Result<T, Failed>>) -> Result<T, Error> {
         let to = self.peer_addr();
-        let error = match timeout(self.stall, step).await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(failed)) => Failure::of(failed, to, self.stall).error,
-            Err(_) => Error::Timeout { limit: self.stall, to: Some(to), may_have_run: true },
+        let mut step = pin!(step);
+        let began = now();
+        let error = loop {
+            let moved = began.max(self.moved.get());
+            let left = moved.saturating_add(self.stall).saturating_sub(now());
+            match timeout(left, step.as_mut()).await {
+                Ok(Ok(value)) => {
+                    self.moved.set(now());
+                    return Ok(value);
+                }
+                Ok(Err(failed)) => break Failure::of(failed, to, self.stall).error,
+                Err(_) if self.moved.get() > moved => {}
+                Err(_) => {
+                    let limit = self.stall;
+                    break Error::Timeout { limit, to: Some(to), may_have_run: true };
+                }
+            }
         };
         self.destination.report(exchange::health(&error), &self.inner.config, &self.inner.random);
         Err(error)

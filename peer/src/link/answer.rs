@@ -8,6 +8,12 @@ use bytes::Bytes;
 /// Bytes of a text that is no JSON which are passed on in an error.
 const MAX_TEXT: usize = 256;
 
+/// A grape that knows no other says this.
+pub(super) const NO_NODES: &str = "No nodes to query";
+
+/// None of the nodes that a grape asked has said that it stored something.
+const ALL_FAILED: &str = "All queries failed";
+
 /// An answer, by what is to be done about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told<T> {
@@ -30,9 +36,7 @@ pub(super) fn told<T>(status: u16, body: &Bytes, read: impl Fn(&Bytes) -> Option
             return Told::Answer(answer);
         }
         return match serde_json::from_slice::<String>(body) {
-            Ok(text) if matches!(&*text, "No nodes to query" | "All queries failed") => {
-                Told::Alone(text)
-            }
+            Ok(text) if text == NO_NODES || text == ALL_FAILED => Told::Alone(text),
             Ok(text) => Told::Refused(text),
             Err(_) => Told::Garbage,
         };

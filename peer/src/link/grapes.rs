@@ -121,6 +121,10 @@ impl Grapes {
                     failed[index] = Some(text);
                     continue;
                 }
+                // Some node may have stored it and not said so.
+                Told::Alone(text) if !question.repeatable && text != answer::NO_NODES => {
+                    return Err(Error::Grape(text));
+                }
                 Told::Alone(text) => elsewhere = Some(Error::Grape(text)),
                 Told::Refused(text) => {
                     self.works(index);

@@ -14,7 +14,10 @@ use grenache_engine::{
 };
 
 /// Runs `main` on a simulated core, for at most a day of its time.
-pub fn simulated<F: Future<Output = ()> + 'static>(seed: u64, main: impl Fn() -> F + 'static) {
+pub(crate) fn simulated<F: Future<Output = ()> + 'static>(
+    seed: u64,
+    main: impl Fn() -> F + 'static,
+) {
     let mut world = World::new(seed, Network::default());
     let done = Rc::new(Cell::new(false));
     let set = done.clone();
@@ -31,38 +34,38 @@ pub fn simulated<F: Future<Output = ()> + 'static>(seed: u64, main: impl Fn() ->
 }
 
 /// Runs `main` on a real core.
-pub fn real<F: Future<Output = ()> + 'static>(main: impl Fn() -> F + Send + Sync + 'static) {
+pub(crate) fn real<F: Future<Output = ()> + 'static>(main: impl Fn() -> F + Send + Sync + 'static) {
     let runtime = Runtime::start(Config::default(), move |_: Core<()>| main()).unwrap();
     runtime.join().unwrap();
 }
 
-pub const fn ms(millis: u64) -> Duration {
+pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// A request as a fake server sees it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub number: usize,
-    pub at: Duration,
-    pub path: String,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Seen {
+    pub(crate) number: usize,
+    pub(crate) at: Duration,
+    pub(crate) path: String,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
 
     /// The id of an RPC request, as JSON.
-    pub fn rid(&self) -> String {
+    pub(crate) fn rid(&self) -> String {
         self.json()[0].to_string()
     }
 }
 
 /// What a fake server does about a request.
-pub enum Answer {
+pub(crate) enum Answer {
     /// Status 200 with this body.
     Ok(String),
     Status(u16, String),
@@ -76,7 +79,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    pub fn later(self, after: Duration) -> Answer {
+    pub(crate) fn later(self, after: Duration) -> Answer {
         Answer::Later(after, Box::new(self))
     }
 }
@@ -84,19 +87,19 @@ impl Answer {
 type Script = Rc<dyn Fn(&Seen) -> Answer>;
 
 /// A server that does what it is told.
-pub struct Fake {
-    pub addr: SocketAddr,
+pub(crate) struct Fake {
+    pub(crate) addr: SocketAddr,
     seen: Rc<RefCell<Vec<Seen>>>,
     open: Rc<Cell<usize>>,
     tasks: Rc<RefCell<Vec<JoinHandle<()>>>>,
 }
 
 impl Fake {
-    pub fn start(script: impl Fn(&Seen) -> Answer + 'static) -> Fake {
+    pub(crate) fn start(script: impl Fn(&Seen) -> Answer + 'static) -> Fake {
         Fake::at("127.0.0.1:0".parse().unwrap(), script)
     }
 
-    pub fn at(addr: SocketAddr, script: impl Fn(&Seen) -> Answer + 'static) -> Fake {
+    pub(crate) fn at(addr: SocketAddr, script: impl Fn(&Seen) -> Answer + 'static) -> Fake {
         let listener = TcpListener::bind(addr).expect("a free port");
         let addr = listener.local_addr();
         let fake = Fake { addr, seen: Rc::default(), open: Rc::default(), tasks: Rc::default() };
@@ -114,16 +117,16 @@ impl Fake {
     }
 
     /// All requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.borrow().clone()
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.seen.borrow().len()
     }
 
     /// Connections that are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.get()
     }
 }
@@ -216,19 +219,19 @@ fn take_request(input: &mut Vec<u8>) -> Option<(String, String, Vec<u8>)> {
 }
 
 /// What a fake grape knows.
-pub type Directory = Rc<RefCell<BTreeMap<String, Vec<SocketAddr>>>>;
+pub(crate) type Directory = Rc<RefCell<BTreeMap<String, Vec<SocketAddr>>>>;
 
 /// A grape that answers lookups from a list, and takes announcements.
-pub fn grape(directory: &Directory) -> Fake {
+pub(crate) fn grape(directory: &Directory) -> Fake {
     grape_at("127.0.0.1:0".parse().unwrap(), directory)
 }
 
-pub fn grape_at(addr: SocketAddr, directory: &Directory) -> Fake {
+pub(crate) fn grape_at(addr: SocketAddr, directory: &Directory) -> Fake {
     let directory = directory.clone();
     Fake::at(addr, move |seen| answer_as_grape(seen, &directory))
 }
 
-pub fn answer_as_grape(seen: &Seen, directory: &Directory) -> Answer {
+pub(crate) fn answer_as_grape(seen: &Seen, directory: &Directory) -> Answer {
     let data = seen.json()["data"].clone();
     match &*seen.path {
         "/lookup" => {
@@ -246,7 +249,7 @@ pub fn answer_as_grape(seen: &Seen, directory: &Directory) -> Answer {
 }
 
 /// A worker that replies with what `reply` makes of the payload.
-pub fn worker(reply: impl Fn(&serde_json::Value) -> String + 'static) -> Fake {
+pub(crate) fn worker(reply: impl Fn(&serde_json::Value) -> String + 'static) -> Fake {
     Fake::start(move |seen| {
         let result = reply(&seen.json()[2]);
         Answer::Ok(format!("[{},null,{result}]", seen.rid()))
@@ -254,11 +257,11 @@ pub fn worker(reply: impl Fn(&serde_json::Value) -> String + 'static) -> Fake {
 }
 
 /// An address at which nobody listens.
-pub fn nobody() -> SocketAddr {
+pub(crate) fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap().local_addr()
 }
 
 /// Waits until all that was started has run as far as it can.
-pub async fn settle() {
+pub(crate) async fn settle() {
     sleep(ms(20)).await;
 }
