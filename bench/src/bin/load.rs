@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use grenache_bench::load::{Outcome, TcpEcho, UdpEcho, round_trips};
+use grenache_bench::load::{self, Http, Outcome, Post, TcpEcho, UdpEcho, round_trips};
 use grenache_bench::server;
 
 /// The loads.
@@ -17,6 +18,8 @@ enum Kind {
     Udp,
     /// TCP echo, one message at a time.
     Latency,
+    /// Requests to a worker of the service `rest:bench:rpc`.
+    Rpc,
 }
 
 /// Loads a server on `addr`, from CPU 1.
@@ -32,6 +35,9 @@ struct Arguments {
     /// Seconds.
     #[arg(long, default_value_t = 2.0)]
     time: f64,
+    /// RPC over TLS: the folder with ca.pem, and cert.pem and key.pem of the client.
+    #[arg(long)]
+    tls: Option<PathBuf>,
 }
 
 fn main() -> io::Result<()> {
@@ -46,6 +52,17 @@ fn main() -> io::Result<()> {
         Kind::Udp => {
             let mut load = UdpEcho::connect(arguments.addr, 16, arguments.flying.div_ceil(16))?;
             measure(&arguments, || load.run(window))
+        }
+        Kind::Rpc => {
+            let posts = [Post::rpc("rest:bench:rpc")];
+            let mut load = match &arguments.tls {
+                Some(folder) => {
+                    let config = load::client_config(folder, true)?;
+                    Http::connect_tls(arguments.addr, arguments.flying, &config)?
+                }
+                None => Http::connect(arguments.addr, arguments.flying, 1)?,
+            };
+            measure(&arguments, || load.run(&posts, window))
         }
         Kind::Latency => {
             let latencies = round_trips(arguments.addr, window, Duration::from_micros(50))?;

@@ -28,6 +28,13 @@ impl Post {
         Self { request: request.into_bytes(), expected: expected.to_owned() }
     }
 
+    /// A request of a peer to a worker that echoes: the payload "hello" for `service`.
+    pub fn rpc(service: &str) -> Self {
+        let rid = "8f1dbd5c-5b67-4a2b-8a5a-ae5a9c1a2b3c";
+        let request = format!(r#"["{rid}","{service}","hello"]"#);
+        Self::new("/", &request, &format!(r#"["{rid}",null,"hello"]"#))
+    }
+
     /// The body that the answer must have.
     pub fn expected(&self) -> &str {
         &self.expected

@@ -14,13 +14,16 @@ mod latency;
 mod machine;
 mod memory;
 mod mesh;
+mod peers;
 mod report;
 mod ring;
+mod rpc;
+mod tls;
 
 use report::Report;
 
-/// Compares the engine with the echo servers of other runtimes, and the grape with Node's, in interleaved rounds. Builds
-/// nothing: run `cargo build --release -p grenache-bench -p grenache-grape --bins --examples` before.
+/// Compares the engine with the echo servers of other runtimes, the grape with Node's, and our peers with Node's, in
+/// interleaved rounds. Builds nothing: run `cargo build --release -p grenache-bench -p grenache-grape --bins --examples` before.
 #[derive(Parser)]
 struct Arguments {
     /// A smoke test of a few seconds: every part runs, the figures mean little.
@@ -58,6 +61,10 @@ enum Part {
     Mesh,
     /// Memory of the grape, idle and per peer.
     Memory,
+    /// Our worker and client over HTTP against Node's, and against a bare HTTP answer.
+    Rpc,
+    /// The same over TLS.
+    Tls,
 }
 
 /// What the parts need to know of how they are run.
@@ -108,13 +115,15 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     grenache_bench::server::pin_load()?;
     let mut report = Report::new(machine::describe());
     type Run = fn(&Plan, &mut Report) -> io::Result<()>;
-    let parts: [(Part, Run); 6] = [
+    let parts: [(Part, Run); 8] = [
         (Part::Echo, echo::tcp),
         (Part::Udp, echo::udp),
         (Part::Latency, latency::run),
         (Part::Http, http::run),
         (Part::Mesh, mesh::run),
         (Part::Memory, memory::run),
+        (Part::Rpc, rpc::run),
+        (Part::Tls, tls::run),
     ];
     for (part, run) in parts {
         if arguments.only.is_empty() || arguments.only.contains(&part) {
