@@ -87,7 +87,7 @@ fn answer(c: &mut Criterion) {
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     date: Sun, 22 Nov 2026 18:00:00 GMT\r\n\
     content-length: 60\r\n\r\n\
-    [\"8a1f1d2e-8c0b-4a54-9d6e-0123456789ab\",null,\"hello, world\"] ";
+    [\"8a1f1d2e-8c0b-4a54-9d6e-0123456789ab\",null,\"hello, world\"]";
 
 /// The same as Node's sends it.
 const NODE_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -95,7 +95,7 @@ const NODE_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Connection: keep-alive\r\n\
     Keep-Alive: timeout=5\r\n\
     Transfer-Encoding: chunked\r\n\r\n\
-    3c\r\n[\"8a1f1d2e-8c0b-4a54-9d6e-0123456789ab\",null,\"hello, world\"] \r\n0\r\n\r\n";
+    3c\r\n[\"8a1f1d2e-8c0b-4a54-9d6e-0123456789ab\",null,\"hello, world\"]\r\n0\r\n\r\n";
 
 fn client(c: &mut Criterion) {
     let mut group = c.benchmark_group("http client");
