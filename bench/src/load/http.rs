@@ -299,3 +299,28 @@ fn field(head: &str, name: &str) -> Option<Range<usize>> {
 fn wrong(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_and_right_or_wrong() {
+        let post = Post::new("/", "question", "answer");
+        let of = |answer: &str| post.answered_by(answer.as_bytes()).map_err(|error| error.kind());
+        let lengths = "HTTP/1.1 200 OK\r\nDate: today\r\nContent-Length: 6\r\n\r\nanswer";
+        let chunks = "HTTP/1.1 200 OK\r\nDate: today\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nanswer\r\n0\r\n\r\n";
+        for answer in [lengths, chunks] {
+            for end in 0..answer.len() {
+                assert_eq!(of(&answer[..end]), Ok(None), "{end} bytes of {answer}");
+            }
+            let next = format!("{answer}HTTP/1.1");
+            assert_eq!(of(&next), Ok(Some((answer.len(), 23..28))));
+        }
+        for (right, wrong) in [("200", "503"), ("answer", "danger"), ("Length: 6", "Length: six")] {
+            assert_eq!(of(&lengths.replace(right, wrong)), Err(ErrorKind::InvalidData), "{wrong}");
+        }
+        let several = chunks.replace("answer\r\n", "answer\r\n3\r\nand\r\n");
+        assert_eq!(of(&several), Err(ErrorKind::InvalidData));
+    }
+}
