@@ -142,7 +142,9 @@ impl Serve {
         signals
             .stop(worker.stopper())
             .map_err(|error| Failure::failed(format!("no thread for signals: {error}")))?;
-        self.tell(&worker, output);
+        if worker.announced() {
+            self.tell(&worker, output);
+        }
         worker.join()?;
         if let Some(children) = children {
             children.join();

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use grenache_engine::{
-    Core, DriverChoice, DriverKind, Idle, Pinning, Runtime, StartError, Stopper, shutdown, timeout,
+    Core, DriverChoice, DriverKind, Idle, Pinning, Runtime, StartError, Stopper, shutdown,
+    spawn_local, timeout,
 };
 
 use crate::client::{self, Client};
@@ -102,6 +104,8 @@ pub struct Program {
     setup: Setup,
     /// Of each core.
     counters: Arc<[Arc<Counters>]>,
+    /// Whether every service has been announced, once that is known.
+    announced: Arc<OnceLock<bool>>,
 }
 
 impl Program {
@@ -125,7 +129,8 @@ impl Program {
         link_tls.as_ref().map(Connector::new).transpose()?;
         let acceptor = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let counters = (0..config.cores).map(|_| Arc::default()).collect();
-        Ok(Program { config, grapes, link_tls, acceptor, setup: Box::new(setup), counters })
+        let (setup, announced) = (Box::new(setup), Arc::default());
+        Ok(Program { config, grapes, link_tls, acceptor, setup, counters, announced })
     }
 
     /// The engine's settings.
@@ -155,8 +160,12 @@ impl Program {
         // One core speaks for all: they share the port.
         let announced = index == 0 && !self.grapes.is_empty();
         let names = services.names().filter(|_| announced);
-        let announcing: Vec<Announcing> =
+        let announcing: Rc<[Announcing]> =
             names.map(|name| context.link.start_announcing(name, port)).collect();
+        let telling = (index == 0).then(|| {
+            let told = Told(self.announced.clone());
+            spawn_local(told.when_all(announcing.clone()))
+        });
         let counters = self.counters[index].clone();
         let acceptor = self.acceptor.clone();
         let server = Server::with(self.config.server.clone(), services, acceptor, counters);
@@ -164,6 +173,9 @@ impl Program {
         async move {
             listeners.into_iter().for_each(|listener| server.listen(listener));
             shutdown().await;
+            if let Some(telling) = telling {
+                telling.abort();
+            }
             drop(announcing);
             server.drain(drain).await;
             let closing = async {
@@ -190,6 +202,24 @@ impl Program {
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Tells whoever waits for it whether the services have been announced; not any more, if this is dropped before.
+struct Told(Arc<OnceLock<bool>>);
+
+impl Told {
+    async fn when_all(self, announcing: Rc<[Announcing]>) {
+        for service in &*announcing {
+            service.announced().await;
+        }
+        let _ = self.0.set(true);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.0.set(false);
     }
 }
 
@@ -221,6 +251,12 @@ impl Worker {
     /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.runtime.tcp_addrs()[0]
+    }
+
+    /// Blocks until every service has been announced for the first time, so that clients find it. There is no time-out: while no
+    /// grape takes an announcement, it is tried again. False if the worker was stopped before.
+    pub fn announced(&self) -> bool {
+        *self.program.announced.wait()
     }
 
     /// Which driver runs.
