@@ -20,7 +20,7 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
         ("load before the run", read("/proc/loadavg")),
         ("rustc", output("rustc", &["--version"])),
         ("node", output("node", &["--version"])),
-        ("peers", locked(&["io-uring", "monoio", "glommio", "tokio"])),
+        ("peers", locked(&["io-uring", "monoio", "glommio", "tokio", "rustls"])),
         ("command", std::env::args().collect::<Vec<_>>().join(" ")),
         (
             "server CPU time",

@@ -38,7 +38,7 @@ struct Arguments {
     /// Our grape; by default the one built next to this program.
     #[arg(long)]
     grape: Option<PathBuf>,
-    /// Where grenache-grape of npm is installed.
+    /// Where Node's packages are installed: grenache-grape, grenache-nodejs-http and what these need.
     #[arg(long, default_value = "grape/tests/node/node_modules")]
     node_modules: PathBuf,
     /// The folder the report goes to, as DATE.md and DATE.json.
