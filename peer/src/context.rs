@@ -1,4 +1,6 @@
-//! What runs on a core needs to call others from there.
+//! What work on a core needs to call others from there.
+
+use std::fmt;
 
 use crate::client::{self, Client};
 use crate::error::Error;
@@ -11,10 +13,16 @@ use crate::tls::{Authorities, ClientTls, Connector};
 pub struct Context {
     /// The number of the core, from 0.
     pub core: usize,
-    /// The core's way to the grapes.
+    /// The way to the grapes. If there are none, its calls fail with [`Error::GrapeUnreachable`].
     pub link: Link,
-    /// The core's client.
+    /// Calls other services.
     pub client: Client,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("core", &self.core).finish_non_exhaustive()
+    }
 }
 
 /// How the contexts of all cores are made.
@@ -35,9 +43,6 @@ impl Contexts {
     ) -> Result<Contexts, Error> {
         let lists = grapes.iter().map(|list| Grape::list(list)).collect::<Result<Vec<_>, _>>()?;
         let grapes = lists.concat();
-        if grapes.is_empty() {
-            return Err(Error::Config("no grape is given".into()));
-        }
         match &tls {
             Some(tls) => drop(Connector::new(tls)?),
             None if grapes.iter().any(Grape::is_secure) => {
@@ -50,7 +55,7 @@ impl Contexts {
 
     /// The context of this core.
     pub(crate) fn open(&self, core: usize) -> Result<Context, Error> {
-        let link = Link::new(&self.grapes, self.link.clone(), self.tls.as_ref())?;
+        let link = Link::with(&self.grapes, self.link.clone(), self.tls.as_ref())?;
         let client = Client::new(link.clone(), self.client.clone(), self.tls.as_ref())?;
         Ok(Context { core, link, client })
     }

@@ -12,11 +12,13 @@ use grenache_engine::{
     spawn_local, timeout,
 };
 
-use crate::client::{self, Client};
+use crate::client;
+pub use crate::context::Context;
+use crate::context::Contexts;
 use crate::error::Error;
-use crate::link::{self, Announcing, Grape, Link};
+use crate::link::{self, Announcing};
 use crate::server::{self, Counters, Server, Services, Stats};
-use crate::tls::{Acceptor, Authorities, ClientTls, Connector, ServerTls};
+use crate::tls::{Acceptor, ClientTls, ServerTls};
 
 /// How long connections to others may take to close once all requests are answered.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -74,32 +76,12 @@ impl Default for Config {
     }
 }
 
-/// What a handler needs to call others from its core. Clones are the same.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Context {
-    /// The number of the core, from 0.
-    pub core: usize,
-    /// The way to the grapes. If there are none, its calls fail with [`Error::GrapeUnreachable`].
-    pub link: Link,
-    /// Calls other services.
-    pub client: Client,
-}
-
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("core", &self.core).finish_non_exhaustive()
-    }
-}
-
 type Setup = Box<dyn Fn(&Context, &mut Services) + Send + Sync>;
 
 /// What runs on every core of a worker: for an engine that is not started by [`Worker::start`], such as the simulator's.
 pub struct Program {
     config: Config,
-    grapes: Vec<Grape>,
-    /// For grapes.
-    link_tls: Option<ClientTls>,
+    contexts: Contexts,
     acceptor: Option<Acceptor>,
     setup: Setup,
     /// Of each core.
@@ -117,20 +99,12 @@ impl Program {
         config: Config,
         setup: impl Fn(&Context, &mut Services) + Send + Sync + 'static,
     ) -> Result<Program, Error> {
-        let grapes: Vec<Grape> =
-            config.grapes.iter().map(|grape| grape.parse()).collect::<Result<_, _>>()?;
-        let link_tls = match &config.client_tls {
-            None if grapes.iter().any(Grape::is_secure) => {
-                Some(ClientTls::new(Authorities::system()?))
-            }
-            tls => tls.clone(),
-        };
-        // What cannot be used is found out here, not on every core.
-        link_tls.as_ref().map(Connector::new).transpose()?;
+        let Config { grapes, link, client, client_tls, .. } = &config;
+        let contexts = Contexts::new(grapes, link.clone(), client.clone(), client_tls.clone())?;
         let acceptor = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let counters = (0..config.cores).map(|_| Arc::default()).collect();
         let (setup, announced) = (Box::new(setup), Arc::default());
-        Ok(Program { config, grapes, link_tls, acceptor, setup, counters, announced })
+        Ok(Program { config, contexts, acceptor, setup, counters, announced })
     }
 
     /// The engine's settings.
@@ -152,13 +126,13 @@ impl Program {
     /// If the TLS settings, which could be used when this was made, cannot be any more.
     pub fn run(&self, core: Core<()>) -> impl Future<Output = ()> + use<> {
         let Core { index, listeners, .. } = core;
-        let context = self.context(index).expect("settings were checked");
+        let context = self.contexts.open(index).expect("settings were checked");
         let mut services = Services::default();
         (self.setup)(&context, &mut services);
         let listened = listeners.first().map_or(0, |listener| listener.local_addr().port());
         let port = self.config.announce_port.unwrap_or(listened);
         // One core speaks for all: they share the port.
-        let announced = index == 0 && !self.grapes.is_empty();
+        let announced = index == 0 && !self.config.grapes.is_empty();
         let names = services.names().filter(|_| announced);
         let announcing: Rc<[Announcing]> =
             names.map(|name| context.link.start_announcing(name, port)).collect();
@@ -185,13 +159,6 @@ impl Program {
             // Calls that are still under way are nobody's any more.
             let _ = timeout(CLOSING, closing).await;
         }
-    }
-
-    fn context(&self, core: usize) -> Result<Context, Error> {
-        let Config { client, client_tls, link, .. } = &self.config;
-        let link = Link::with(&self.grapes, link.clone(), self.link_tls.as_ref())?;
-        let client = Client::new(link.clone(), client.clone(), client_tls.as_ref())?;
-        Ok(Context { core, link, client })
     }
 
     fn stats(&self) -> Stats {

@@ -71,6 +71,9 @@ impl Handle {
         if cores == 0 || max_calls == 0 {
             return Err(Error::Config("a handle needs a core, and a call at least".into()));
         }
+        if config.grapes.is_empty() {
+            return Err(Error::Config("a handle needs a grape".into()));
+        }
         let engine = grenache_engine::Config {
             cores,
             driver: config.driver,
