@@ -262,12 +262,11 @@ fn stop_under_load(network: &Network) {
                     for call in calls {
                         match call.wait() {
                             Ok(reply) => assert_eq!(reply.to::<usize>(), Ok(number)),
-                            Err(Error::Stopped) => return number,
+                            Err(Error::Stopped) => return,
                             Err(error) => panic!("{error}"),
                         }
                     }
                 }
-                unreachable!()
             })
         })
         .collect();
@@ -275,6 +274,6 @@ fn stop_under_load(network: &Network) {
     let start = Instant::now();
     handle.stop().unwrap();
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    callers.into_iter().for_each(|caller| drop(caller.join().unwrap()));
+    callers.into_iter().for_each(|caller| caller.join().unwrap());
     assert_eq!(handle.in_flight(), 0);
 }

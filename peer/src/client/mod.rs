@@ -202,7 +202,14 @@ impl Inner {
         }
         let left = deadline.saturating_sub(now());
         if call.wait {
-            return self.link.wait_for_service(&call.service, left).await;
+            let found = self.link.wait_for_service(&call.service, left).await;
+            return found.map_err(|error| match error {
+                // What is left is not what the caller has given.
+                Error::Timeout { to, may_have_run, .. } => {
+                    Error::Timeout { limit: call.timeout, to, may_have_run }
+                }
+                other => other,
+            });
         }
         within(deadline, call.timeout, self.link.lookup(&call.service)).await
     }

@@ -81,7 +81,9 @@ async fn call(client: &Client, oracle: &Mutex<Oracle>) {
         1..5 => millis(Duration::from_millis(50)),
         _ => Duration::ZERO,
     };
-    let id = oracle.lock().unwrap().begin(kind, (limit, taking), now());
+    let attempt = (kind == Kind::Idempotent && draw(2) == 0)
+        .then(|| Duration::from_millis(200) + millis(limit / 2));
+    let id = oracle.lock().unwrap().begin(kind, (limit, attempt), taking, now());
     let work = Work {
         call: id,
         millis: taking.as_millis() as u64,
@@ -93,9 +95,9 @@ async fn call(client: &Client, oracle: &Mutex<Oracle>) {
     let mut call = Call::new(service, Json::of(&work).expect("JSON")).timeout(limit);
     if kind == Kind::Idempotent {
         call = call.idempotent();
-        if draw(2) == 0 {
-            call = call.attempt_timeout(Duration::from_millis(200) + millis(limit / 2));
-        }
+    }
+    if let Some(attempt) = attempt {
+        call = call.attempt_timeout(attempt);
     }
     if draw(4) == 0 {
         call = call.gzip();

@@ -157,19 +157,6 @@ impl Hosts {
         self.tell_oracle();
     }
 
-    /// Asks a worker to stop, and waits until it has.
-    pub(crate) fn stop_worker(&mut self, number: usize, limit: Duration) {
-        let node = self.workers[number].node;
-        self.world.stop(node);
-        self.oracle.lock().unwrap().worker_killed(number);
-        let end = self.world.now() + limit;
-        while self.world.is_running(node) {
-            assert!(self.world.now() < end, "worker {number} has not stopped within {limit:?}");
-            self.world.run_for(Duration::from_millis(10));
-        }
-        self.workers[number].up = false;
-    }
-
     /// Cuts the network in two halves, drawn anew each time.
     pub(crate) fn partition(&mut self) {
         let machines = self.grapes.iter().chain(&self.clients);

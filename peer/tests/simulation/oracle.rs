@@ -1,6 +1,7 @@
 //! What must hold for every call, whatever happens to the network:
 //!
-//! - it ends once, at its deadline at the latest; one that reports a time-out ends at its deadline exactly (to a millisecond);
+//! - it ends once, at its deadline at the latest; one that reports a time-out ends at its deadline exactly (to a millisecond), or, if
+//!   its tries have one, at that of the last;
 //! - a reply is the one to this call, from a run of it; an error of a handler is that of this call's handler;
 //! - if it is reported as not run, it has not run and never will;
 //! - it runs once at most, unless the caller has allowed more; a map once at most on each worker;
@@ -51,6 +52,8 @@ struct Call {
     kind: Kind,
     began: Duration,
     timeout: Duration,
+    /// How long one try may take, if it may be tried again.
+    attempt: Option<Duration>,
     /// How long its handler takes.
     work: Duration,
     /// It had to succeed.
@@ -140,17 +143,20 @@ impl Oracle {
     pub(crate) fn begin(
         &mut self,
         kind: Kind,
-        (timeout, work): (Duration, Duration),
+        (timeout, attempt): (Duration, Option<Duration>),
+        work: Duration,
         now: Duration,
     ) -> usize {
+        let enough = attempt.unwrap_or(timeout).min(timeout) > work + PROMPT;
         self.open += 1;
         self.counts.calls += 1;
         self.calls.push(Call {
             kind,
             began: now,
             timeout,
+            attempt,
             work,
-            must: self.healed_since.is_some() && timeout > work + PROMPT,
+            must: self.healed_since.is_some() && enough,
             ended: false,
             refused: Vec::new(),
             runs: Vec::new(),
@@ -227,6 +233,7 @@ impl Oracle {
         let must = self.must(id);
         let call = &mut self.calls[id];
         let (began, timeout, took) = (call.began, call.timeout, now - call.began);
+        let attempt = call.attempt;
         let describe = format!("call {id} ({:?}, begun at {began:?}, {timeout:?})", call.kind);
         let prompt = took <= call.work + PROMPT;
         let twice = std::mem::replace(&mut call.ended, true);
@@ -250,7 +257,7 @@ impl Oracle {
                     self.broken(format!("{describe} failed though all is well: {error}"));
                 }
                 if let Error::Timeout { limit, .. } = &error
-                    && (*limit != timeout || took < timeout)
+                    && (took < *limit || (*limit != timeout && Some(*limit) != attempt))
                 {
                     self.broken(format!("{describe} after {took:?}: {error}"));
                 }
