@@ -107,13 +107,19 @@ impl Process {
         })
     }
 
-    /// Sends one command to a Node peer and awaits its answer: the error's text, or the result.
+    /// Sends one command to a Node peer.
     #[track_caller]
-    pub(crate) fn ask(&mut self, command: &Value) -> Result<Value, String> {
+    pub(crate) fn tell(&mut self, command: &Value) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
         writeln!(stdin, "{command}")
             .and_then(|()| stdin.flush())
             .expect("the peer reads its commands");
+    }
+
+    /// Sends one command to a Node peer and awaits its answer: the error's text, or the result.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, command: &Value) -> Result<Value, String> {
+        self.tell(command);
         let mut answer = self.wait_for_event("answer");
         match answer["err"].take() {
             Value::Null => Ok(answer["result"].take()),
@@ -197,9 +203,9 @@ fn collect(stream: Stream, pipe: impl Read + Send + 'static, output: &Arc<Output
     });
 }
 
-/// The folder of the Node programs.
+/// The folder of the Node programs, which the tests of several crates share.
 pub(crate) fn node_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../grape/tests/node")
 }
 
 /// `node script arguments`, the script being a path inside grape/tests/node; the packages are installed first.

@@ -69,13 +69,27 @@ impl<'a> Prepared<'a> {
         limit: Limit,
         max_inflated: usize,
     ) -> Result<Json, Error> {
-        let Answer { status, gzip, body } = answer;
+        let read = self.read_body(&answer, to, limit, max_inflated).await;
+        if let Err(Error::ReplyRid { .. }) = read {
+            answer.distrust();
+        }
+        read
+    }
+
+    async fn read_body(
+        &self,
+        answer: &Answer,
+        to: SocketAddr,
+        limit: Limit,
+        max_inflated: usize,
+    ) -> Result<Json, Error> {
+        let Answer { status, gzip, ref body, .. } = *answer;
         // Node's server does not say that what it sends is compressed; errors of other servers may not be.
         if !self.gzip || !(gzip || status == 200 || body.starts_with(&[0x1f, 0x8b])) {
-            return read_reply(status, &body, &self.rid, to);
+            return read_reply(status, body, &self.rid, to);
         }
         let left = limit.deadline.saturating_sub(now());
-        match timeout(left, decompress(body, max_inflated)).await {
+        match timeout(left, decompress(body.clone(), max_inflated)).await {
             Ok(Ok(body)) => read_reply(status, &body, &self.rid, to),
             Ok(Err(Unreadable::TooLarge)) => {
                 Err(Error::ReplyTooLarge { to, limit: max_inflated as u64 })

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -26,6 +27,20 @@ pub(crate) struct Answer {
     /// It says `grc-compress: gzip` of itself.
     pub(crate) gzip: bool,
     pub(crate) body: Bytes,
+    connection: Weak<Connection>,
+}
+
+impl Answer {
+    pub(super) fn from(self, connection: &Rc<Connection>) -> Answer {
+        Answer { connection: Rc::downgrade(connection), ..self }
+    }
+
+    /// It belongs to another request, so answers and requests of its connection are out of step: ends the connection.
+    pub(crate) fn distrust(&self) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.break_off();
+        }
+    }
 }
 
 /// A connection. It is closed when dropped, and its place given back.
@@ -196,7 +211,7 @@ impl Connection {
         let gzip = self.note(response.headers);
         let copy = !response.assembled || response.body.len() < SMALL;
         let body = if copy { Bytes::copy_from_slice(response.body) } else { Bytes::new() };
-        let answer = Answer { status: response.status, gzip, body };
+        let answer = Answer { status: response.status, gzip, body, connection: Weak::new() };
         if copy { Ok(answer) } else { Err(answer) }
     }
 
@@ -208,6 +223,7 @@ impl Connection {
                     status: response.status,
                     gzip: self.note(response.headers),
                     body: Bytes::new(),
+                    connection: Weak::new(),
                 };
                 let body = parser.take_body();
                 self.slots.borrow_mut().answer(Answer { body, ..answer });

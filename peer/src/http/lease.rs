@@ -24,6 +24,10 @@ impl Lease {
         Lease { connection, destination }
     }
 
+    pub(super) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
     /// Lets other requests be sent while this one is under way.
     pub(super) fn share(&self) {
         self.destination.share(&self.connection);

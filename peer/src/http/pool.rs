@@ -87,7 +87,7 @@ impl Pool {
                 lease.share();
             }
             let unanswered = match lease.answer(ticket, request, deadline.as_mut()).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(answer.from(lease.connection())),
                 Err(unanswered) => unanswered,
             };
             match unanswered.failed {
@@ -184,6 +184,8 @@ impl Pool {
             match given {
                 // What came while it was idle, or went from hand to hand, is nobody's answer.
                 Given::Lease(lease) if lease.is_free() && !lease.is_quiet() => lease.spend(),
+                // It was ended while it waited.
+                Given::Lease(lease) if !lease.is_open() => {}
                 Given::Lease(lease) => return Ok(lease),
                 Given::Place(place) => {
                     let limit = destination.config().connect_timeout;

@@ -13,7 +13,7 @@ use super::compress::{self, Inflated};
 use super::flow::Stream;
 use super::owed::{self, Flight, Sent, What, drop_quietly, poll_work};
 use super::reply::{self, Answer};
-use super::request::{Origin, Request};
+use super::request::{Origin, Request, header_text};
 use super::services::{Found, StreamHandler};
 use super::stream::StreamRequest;
 use crate::envelope::{self, Malformed};
@@ -41,7 +41,7 @@ impl Marks {
         for (name, value) in headers {
             match name.len() {
                 3 if name.eq_ignore_ascii_case("_gr") => {
-                    let text = Bytes::copy_from_slice(value);
+                    let text = Bytes::from(header_text(value).into_owned());
                     if let Ok(named) = envelope::decode_request(&text) {
                         let falsy = matches!(named.rid.as_str(), "null" | "\"\"" | "0" | "false");
                         marks.rid = (!falsy).then_some(named.rid);

@@ -1,5 +1,6 @@
 //! What a handler is given.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -88,7 +89,19 @@ pub(super) struct Origin {
 impl Origin {
     /// A field's value; one that is not UTF-8 is as good as none.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        std::str::from_utf8(Headers::from_bytes(&self.lines).get(name)?).ok()
+        std::str::from_utf8(self.raw_header(name)?).ok()
+    }
+
+    pub(super) fn raw_header(&self, name: &str) -> Option<&[u8]> {
+        Headers::from_bytes(&self.lines).get(name)
+    }
+}
+
+/// The text of a header. Node's clients write one byte a character (Latin-1); others write UTF-8.
+pub(super) fn header_text(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(value.iter().map(|byte| char::from(*byte)).collect()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Streamed requests: both bodies flow at once.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::flow::Stream;
 use super::reply;
-use super::request::Origin;
+use super::request::{Origin, header_text};
 use crate::error::Error;
 use crate::json::Json;
 use crate::tls::Certificate;
@@ -48,8 +49,8 @@ impl StreamRequest {
     /// # Errors
     /// [`Error::Json`] if the header is not JSON, or not of this type.
     pub fn args<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let args = self.header("_ar").unwrap_or("{}");
-        Json::from_text(args.to_owned())?.to()
+        let args = self.origin.raw_header("_ar").map_or(Cow::Borrowed("{}"), header_text);
+        Json::from_text(args.into_owned())?.to()
     }
 
     /// A header field of the request, in any case of letters; the first, if there are several.
