@@ -39,11 +39,11 @@
 //!
 //! | from | use | what it gives |
 //! |---|---|---|
-//! | a handler of a [`Worker`], or a program on the engine | [`Context`]: its core's [`Client`](client::Client) and [`Link`](link::Link) | futures of that core, which never leave it |
+//! | a handler of a [`Worker`], or a program on the engine | [`Context`]: its core's [`client`](Context::client) and [`link`](Context::link) | futures of that core, which never leave it |
 //! | any other thread, tokio's and other executors' included | [`Handle`], which has an engine of its own | [`Asked`]: a future that may go anywhere, or [`wait`](Asked::wait) for it |
 //!
 //! A handler is an async function and runs beside all others of its core. It may wait as long as it likes and must not hold the
-//! core: what computes for long or blocks goes through [`blocking`]. A panic in it is the error of its one request. Dropping a
+//! core: what computes for long or blocks goes through [`blocking()`]. A panic in it is the error of its one request. Dropping a
 //! future takes back what it stands for, on both sides: a call that nobody waits for is cancelled, and the handler of a client
 //! that has hung up is dropped.
 //!

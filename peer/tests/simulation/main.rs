@@ -32,6 +32,8 @@ struct Plan {
     length: Duration,
     /// A worker loses its power so often.
     kill_worker: Option<Duration>,
+    /// A worker is stopped so often.
+    stop_worker: Option<Duration>,
     /// A grape loses its power so often.
     kill_grape: Option<Duration>,
     /// A host loses its power so often: its grape and its worker, without a word on their connections.
@@ -99,6 +101,7 @@ fn trouble(hosts: &mut Hosts, plan: &Plan) {
     let start = hosts.world.now();
     let mut kill_worker = Every::new(plan.kill_worker, start);
     let mut kill_grape = Every::new(plan.kill_grape, start);
+    let mut stop_worker = Every::new(plan.stop_worker, start);
     let mut kill_host = Every::new(plan.kill_host, start);
     let mut partition = Every::new(plan.partition, start);
     let mut heal = None;
@@ -118,6 +121,11 @@ fn trouble(hosts: &mut Hosts, plan: &Plan) {
                     starts.push((now + OUTAGE, *role, victim));
                 }
             }
+        }
+        let victim = hosts.draw(hosts.workers.len());
+        let stops = stop_worker.is_due(now) && now < start + plan.length;
+        if stops && hosts.stop_worker(victim) {
+            starts.push((now + OUTAGE, Role::Worker, victim));
         }
         starts.retain(|&(at, role, number)| {
             if at <= now {
@@ -149,7 +157,8 @@ fn calls_through_loss_partitions_and_power_losses() {
             ..Network::default()
         },
         length: Duration::from_secs(150),
-        kill_worker: Some(Duration::from_secs(4)),
+        kill_worker: Some(Duration::from_secs(6)),
+        stop_worker: Some(Duration::from_secs(3)),
         kill_grape: Some(Duration::from_secs(30)),
         kill_host: Some(Duration::from_secs(37)),
         partition: Some(Duration::from_secs(50)),
@@ -172,6 +181,7 @@ fn a_good_network_loses_nothing_at_every_seed() {
             network: Network::default(),
             length: Duration::from_secs(30),
             kill_worker: None,
+            stop_worker: None,
             kill_grape: None,
             kill_host: None,
             partition: None,
@@ -192,6 +202,7 @@ fn the_same_seed_is_the_same_run() {
         network: Network { loss: 0.05, duplicate: 0.02, ..Network::default() },
         length: Duration::from_secs(20),
         kill_worker: Some(Duration::from_secs(3)),
+        stop_worker: Some(Duration::from_secs(4)),
         kill_grape: Some(Duration::from_secs(7)),
         kill_host: Some(Duration::from_secs(11)),
         partition: None,

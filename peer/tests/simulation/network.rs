@@ -140,6 +140,17 @@ impl Hosts {
         true
     }
 
+    /// Asks a worker to stop: it finishes what it can and breaks off the rest.
+    pub(crate) fn stop_worker(&mut self, number: usize) -> bool {
+        let worker = &mut self.workers[number];
+        let was_up = std::mem::take(&mut worker.up);
+        if was_up {
+            self.world.stop(worker.node);
+            self.oracle.lock().unwrap().worker_killed(number);
+        }
+        was_up
+    }
+
     /// Starts a grape or a worker again, on its address, with nothing remembered.
     pub(crate) fn start_again(&mut self, role: Role, number: usize) {
         match role {

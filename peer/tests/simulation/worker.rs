@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::network;
 use crate::oracle::Oracle;
 
+/// How long a worker that is stopped lets handlers go on: less than some of them take.
+const DRAIN: Duration = Duration::from_millis(500);
+
 /// What a handler is told to do.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Work {
@@ -48,7 +51,7 @@ pub(crate) fn program(
     oracle: Arc<Mutex<Oracle>>,
 ) -> Program {
     let addr = network::worker_addr(worker);
-    let config = Config { listen: addr, grapes, cores, ..Config::default() };
+    let config = Config { listen: addr, grapes, cores, drain: DRAIN, ..Config::default() };
     let program = Program::new(config, move |_, services| {
         for number in (0..network::SERVICES).filter(|number| network::offers(worker, *number)) {
             let oracle = oracle.clone();
