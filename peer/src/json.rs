@@ -97,7 +97,7 @@ impl Json {
 
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
-        self.0 == &b"null"[..]
+        self.0 == b"null"[..]
     }
 }
 
