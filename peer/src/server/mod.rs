@@ -66,7 +66,7 @@ use connection::Connection;
 /// # use grenache_engine::{Core, shutdown};
 /// use grenache_peer::server::{Config, Reply, Server, Services};
 ///
-/// # async fn main(core: Core<()>) {
+/// # async fn on_a_core(core: Core<()>) {
 /// let mut services = Services::default();
 /// services.add("echo", |request| async move {
 ///     Ok::<_, grenache_peer::Error>(Reply::from(request.payload().clone()))
