@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -15,6 +16,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     shared: Arc<Shared>,
+    /// Accepts, and owns the listener.
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -63,7 +66,7 @@ impl Server {
         let addr = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared::default());
         let (script, state) = (Arc::new(script), shared.clone());
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if state.stop.load(Ordering::Acquire) {
                     break;
@@ -80,7 +83,7 @@ impl Server {
                 });
             }
         });
-        Server { addr, shared }
+        Server { addr, shared, thread: Some(thread) }
     }
 
     /// A worker that answers every request by its payload.
@@ -127,6 +130,9 @@ impl Drop for Server {
         self.shared.stop.store(true, Ordering::Release);
         // Wakes the thread that accepts.
         let _ = TcpStream::connect(self.addr);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
         for (_, stream) in &self.shared.counts.lock().unwrap().open {
             let _ = stream.shutdown(Shutdown::Both);
         }
