@@ -81,7 +81,7 @@ enum Slot {
 /// A request under way.
 pub(super) struct Ticket {
     number: u64,
-    /// What was queued with the request; as long as all of it is, the kernel has taken none.
+    /// What was queued with the request; as long as all of it is, and nothing else, the kernel has taken none.
     queued: usize,
 }
 
@@ -167,7 +167,9 @@ impl Connection {
 
     /// Whether it is certain that the kernel has not taken a byte of a request.
     pub(super) fn is_unsent(&self, ticket: &Ticket) -> bool {
-        self.channel.queued() >= ticket.queued
+        let Slots { first, slots, .. } = &*self.slots.borrow();
+        let last = ticket.number + 1 == first + slots.len() as u64;
+        last && self.channel.queued() >= ticket.queued
     }
 
     /// Why the connection cannot go on.
@@ -180,10 +182,7 @@ impl Connection {
         match ready!(self.channel.poll_recv(context)) {
             Ok(Some(data)) => self.take_in(&data),
             Ok(None) => self.end(),
-            Err(error) => {
-                let waiting = matches!(self.parser.borrow().phase(), Phase::Waiting);
-                self.fail(Failed::broken(&error, waiting));
-            }
+            Err(error) => self.fail(self.broken(&error)),
         }
         Poll::Ready(())
     }
@@ -252,6 +251,12 @@ impl Connection {
             }
         }
         gzip
+    }
+
+    /// What it means that the connection broke.
+    pub(super) fn broken(&self, error: &std::io::Error) -> Failed {
+        let waiting = self.parser.borrow().phase() == Phase::Waiting;
+        Failed::broken(error, waiting, self.used.get())
     }
 
     pub(super) fn fail_parsing(&self, error: client::Error) {

@@ -23,6 +23,8 @@ pub(super) struct Destination {
     config: Rc<Config>,
     pool: Weak<Shared>,
     places: Cell<usize>,
+    /// Places with a connection.
+    connections: Cell<usize>,
     /// The connections that nobody uses, the most recently used last.
     idle: RefCell<Vec<Idle>>,
     /// Those in use that take further requests.
@@ -40,6 +42,7 @@ struct Idle {
 /// The right to have one connection.
 pub(super) struct Place {
     destination: Weak<Destination>,
+    connected: Cell<bool>,
 }
 
 /// What a call is given to go on with.
@@ -47,8 +50,8 @@ pub(super) enum Given {
     Lease(Lease),
     /// To make a connection.
     Place(Place),
-    /// Nothing: the pool was closed.
-    Nothing,
+    /// Nothing.
+    Refused(Failed),
 }
 
 struct Waiter {
@@ -65,6 +68,7 @@ impl Destination {
             config,
             pool,
             places: Cell::new(0),
+            connections: Cell::new(0),
             idle: RefCell::default(),
             shared: RefCell::default(),
             waiters: RefCell::default(),
@@ -112,7 +116,8 @@ impl Destination {
             return None;
         }
         let idle = self.idle.borrow_mut().pop();
-        if let Some(idle) = idle {
+        // The server may be about to close it, though it was not swept yet.
+        if let Some(idle) = idle.filter(|idle| idle.until > now()) {
             return Some(Given::Lease(Lease::new(idle.connection, self.clone())));
         }
         if self.places.get() < self.config.max_connections.max(1) {
@@ -220,12 +225,24 @@ impl Destination {
 
     /// Closes what is idle and sends home who waits.
     pub(super) fn stop(&self) {
-        let waiters = mem::take(&mut *self.waiters.borrow_mut());
-        for waiter in waiters {
-            waiter.give(Given::Nothing);
-        }
+        self.refuse_all(&Failed::Stopped);
         let idle = mem::take(&mut *self.idle.borrow_mut());
         drop(idle);
+    }
+
+    /// A connection could not be made. While there is none, those who wait could only try the same in their turn, each for as
+    /// long as connecting may take: they are told at once.
+    pub(super) fn not_connected(&self, why: &Failed) {
+        if self.connections.get() == 0 {
+            self.refuse_all(why);
+        }
+    }
+
+    fn refuse_all(&self, why: &Failed) {
+        let waiters = mem::take(&mut *self.waiters.borrow_mut());
+        for waiter in waiters {
+            waiter.give(Given::Refused(why.clone()));
+        }
     }
 
     fn forget_if_unused(&self) {
@@ -240,7 +257,15 @@ impl Destination {
 impl Place {
     fn new(destination: &Rc<Destination>) -> Place {
         destination.places.set(destination.places.get() + 1);
-        Place { destination: Rc::downgrade(destination) }
+        Place { destination: Rc::downgrade(destination), connected: Cell::new(false) }
+    }
+
+    /// There is a connection from now on.
+    pub(super) fn connected(&self) {
+        let before = self.connected.replace(true);
+        if let Some(destination) = self.destination.upgrade().filter(|_| !before) {
+            destination.connections.set(destination.connections.get() + 1);
+        }
     }
 }
 
@@ -248,6 +273,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         let Some(destination) = self.destination.upgrade() else { return };
         destination.places.set(destination.places.get() - 1);
+        if self.connected.get() {
+            destination.connections.set(destination.connections.get() - 1);
+        }
         match destination.next(|_| true) {
             Some(waiter) => waiter.give(Given::Place(Place::new(&destination))),
             None => destination.forget_if_unused(),

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use grenache_transports::http::client::{self, Event, Expected, Phase, Start, request};
+use grenache_transports::http::client::{self, Event, Expected, Start, request};
 use grenache_transports::http::{Framing, chunk};
 
 use super::destination::InFlight;
@@ -80,10 +80,9 @@ impl Exchange {
                 self.lease.channel.send(piece);
                 self.lease.channel.write(chunk::END);
             }
-            if self.lease.channel.queued() >= high_water {
-                let drained = self.lease.channel.drained(high_water).await;
-                drained.map_err(|error| self.broken(&error))?;
-            }
+            // Tells also of a connection that broke, which nobody else may be reading from.
+            let drained = self.lease.channel.drained(high_water).await;
+            drained.map_err(|error| self.broken(&error))?;
             if data.is_empty() {
                 return Ok(());
             }
@@ -199,8 +198,7 @@ impl Exchange {
     }
 
     fn broken(&self, error: &std::io::Error) -> Failed {
-        let waiting = matches!(self.lease.parser.borrow().phase(), Phase::Waiting);
-        let failed = Failed::broken(error, waiting);
+        let failed = self.lease.broken(error);
         self.lease.fail(failed.clone());
         failed
     }

@@ -64,14 +64,31 @@ impl Failed {
         }
     }
 
-    /// A connection that broke; `waiting` if not a byte of the answer had come.
-    pub(super) fn broken(error: &io::Error, waiting: bool) -> Failed {
+    /// A connection that broke; `waiting` if not a byte of the answer had come, `used` if an earlier request was answered.
+    pub(super) fn broken(error: &io::Error, waiting: bool, used: bool) -> Failed {
         match tls::Error::of(error) {
             Some(tls::Error::Truncated) if waiting => Failed::Closed,
-            Some(error @ (tls::Error::Refused(_) | tls::Error::Untrusted(_))) => {
+            // Who is refused is so before the first answer; later alerts mean something else.
+            Some(error @ (tls::Error::Refused(_) | tls::Error::Untrusted(_)))
+                if waiting && !used =>
+            {
                 Failed::Failure(Failure::Tls(error.to_string()))
             }
             _ => Failed::Failure(Failure::Broken(error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_a_refusal_only_before_the_first_answer() {
+        let alert = io::Error::from(tls::Error::Refused("an alert".into()));
+        assert!(!Failed::broken(&alert, true, false).may_have_run());
+        for (waiting, used) in [(false, false), (true, true), (false, true)] {
+            assert!(Failed::broken(&alert, waiting, used).may_have_run(), "{waiting} {used}");
         }
     }
 }

@@ -190,11 +190,15 @@ impl Pool {
                 Given::Place(place) => {
                     let limit = destination.config().connect_timeout;
                     let dialled = dial(destination, self.shared.tls.as_ref(), limit);
+                    let dialled = async {
+                        dialled.await.inspect_err(|failed| destination.not_connected(failed))
+                    };
                     let channel = within(deadline, dialled).await?;
+                    place.connected();
                     let connection = Connection::new(channel, destination.config(), place);
                     return Ok(Lease::new(Rc::new(connection), destination.clone()));
                 }
-                Given::Nothing => return Err(Failed::Stopped),
+                Given::Refused(failed) => return Err(failed),
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use grenache_engine::{now, sleep, spawn_local};
 
 use super::*;
+use crate::Failure;
 
 /// A server that answers after a rest, with a count of the requests that it has under way.
 fn slow(any: SocketAddr, rest: Duration) -> (Site, Rc<Cell<(usize, usize)>>) {
@@ -123,6 +124,54 @@ fn an_answer_over_the_limit_is_told() {
         let failed = call(&pool, &site, &[1; 10_001]).await.expect_err("too large");
         assert_eq!(failed, Failed::TooLarge { limit: 10_000 });
         assert_eq!(call_well(&pool, &site, b"x").await, "x");
+        site.end(&pool).await;
+    });
+}
+
+#[test]
+fn nobody_queues_for_a_host_that_is_gone() {
+    let mut world = sim::World::new(4, sim::Network::default());
+    let host = sim::Host::new([10, 0, 0, 1]);
+    let main = |_: Core<()>| async {
+        let limit = Duration::from_millis(700);
+        let config = Config { connect_timeout: limit, max_connections: 2, ..Config::default() };
+        let pool = Pool::new(config, None);
+        let nobody = Target::peer("10.0.0.2:7".parse().unwrap(), false);
+        let began = now();
+        let calls: Vec<_> = (0..20)
+            .map(|_| {
+                let (pool, to) = (pool.clone(), nobody.clone());
+                spawn_local(async move { pool.exchange(&to, &post(b"x"), now() + LONG).await })
+            })
+            .collect();
+        for call in calls {
+            let failed = call.await.unwrap().expect_err("nobody");
+            assert!(matches!(failed, Failed::Failure(Failure::Connect(_))), "{failed:?}");
+        }
+        assert_eq!((now() - began).as_millis(), 700);
+        pool.close().await;
+    };
+    let node = world.start(host, Engine::default(), main).expect("the node starts");
+    world.run_for(Duration::from_secs(30));
+    assert!(!world.is_running(node) && world.tasks_panicked() == 0);
+}
+
+#[test]
+fn a_connection_whose_time_is_up_is_not_used_again() {
+    run(|any| async move {
+        let site = Site::start(any, |mut peer, _| async move {
+            while peer.request().await.is_some() {
+                let answer =
+                    "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\ncontent-length: 1\r\n\r\nx";
+                peer.write(answer);
+            }
+        });
+        let pool = pool();
+        call_well(&pool, &site, b"x").await;
+        // Half of the time that the server gives it is over; nobody has swept yet.
+        sleep(Duration::from_millis(600)).await;
+        call_well(&pool, &site, b"x").await;
+        assert_eq!(site.accepted.get(), 2);
         site.end(&pool).await;
     });
 }

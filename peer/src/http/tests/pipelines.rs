@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use grenache_engine::{JoinHandle, now, spawn_local};
+use grenache_engine::{JoinHandle, now, sleep, spawn_local};
+use grenache_transports::http::Field;
 
 use super::*;
 
@@ -91,6 +92,34 @@ fn one_who_leaves_does_not_take_the_others_answers() {
             }
         }
         assert_eq!(site.accepted.get(), 1);
+        site.end(&pool).await;
+    });
+}
+
+#[test]
+fn what_is_queued_behind_a_request_does_not_hide_that_it_has_left() {
+    run(|any| async move {
+        let site = Site::start(any, |peer, _| async move {
+            sleep(Duration::from_millis(600)).await;
+            peer.hear_out().await;
+        });
+        let pool = pool_of(1, 32);
+        let first = start(&pool, &site, "x", true, Duration::from_millis(300));
+        sleep(Duration::from_millis(50)).await;
+        // More than the kernels take.
+        let large = vec![b'x'; 450_000];
+        let others = [(); 31].map(|()| {
+            let (pool, to, large) = (pool.clone(), site.target.clone(), large.clone());
+            spawn_local(async move {
+                let fields = [Field::new("x", &large).expect("a field")];
+                let request = Outgoing { fields: &fields, idempotent: true, ..post(b"x") };
+                pool.exchange(&to, &request, now() + Duration::from_millis(400)).await.map(drop)
+            })
+        });
+        assert_eq!(first.await.unwrap(), Err(Failed::Timeout { may_have_run: true }));
+        for other in others {
+            assert!(matches!(other.await.unwrap(), Err(Failed::Timeout { .. })));
+        }
         site.end(&pool).await;
     });
 }

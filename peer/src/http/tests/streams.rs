@@ -199,3 +199,27 @@ fn a_server_that_does_not_read_holds_the_sender_up() {
         site.end(&pool).await;
     });
 }
+
+#[test]
+fn who_only_sends_learns_that_the_connection_is_gone() {
+    run(|any| async move {
+        let site = Site::start(any, |peer, _| async move {
+            peer.stream.recv().await.expect("a head");
+            peer.stream.abort();
+        });
+        let pool = pool();
+        let exchange = open(&pool, &site).await;
+        let mut sent = 0;
+        let failed = loop {
+            match exchange.send(Bytes::from_static(b"piece")).await {
+                Ok(()) => sent += 1,
+                Err(failed) => break failed,
+            }
+            assert!(sent < 1000, "it goes on into nothing");
+            sleep(Duration::from_millis(1)).await;
+        };
+        assert!(matches!(failed, Failed::Failure(Failure::Broken(_))), "{failed:?}");
+        drop(exchange);
+        site.end(&pool).await;
+    });
+}
