@@ -357,6 +357,42 @@ fn a_put_is_not_sent_twice() {
 }
 
 #[test]
+fn a_put_is_not_repeated_where_it_is_open_what_became_of_it() {
+    simulated(14, || async {
+        use grenache_peer::link::{Put, SecretKey};
+        let key = SecretKey::from_seed(&[1; 32]);
+        let put = Put::mutable("v", &key, 1, b"").unwrap();
+        for answer in [|| Answer::Ok("<html>".into()), || Answer::Status(502, String::new())] {
+            let odd = Fake::start(move |_| answer());
+            let other = Fake::start(|_| Answer::Ok(format!("\"{}\"", "0".repeat(40))));
+            let error = link(&[&odd, &other]).put(&put).await.unwrap_err();
+            assert_eq!((odd.count(), other.count()), (1, 0));
+            assert_eq!(error.code(), "ERR_GRAPE_UNREACHABLE");
+        }
+        // One that is too busy to take it has not stored it.
+        let busy = Fake::start(|_| Answer::Status(503, "\"ERR_GRAPE_BUSY\"".into()));
+        let other = Fake::start(|_| Answer::Ok(format!("\"{}\"", "0".repeat(40))));
+        assert!(link(&[&busy, &other]).put(&put).await.is_err());
+        assert_eq!((busy.count(), other.count()), (1, 1));
+    });
+}
+
+#[test]
+fn many_who_begin_to_wait_are_no_storm_of_lookups() {
+    simulated(15, || async {
+        let grape = grape(&Directory::default());
+        let link = link(&[&grape]);
+        for _ in 0..1000 {
+            let waiting = link.clone();
+            spawn_local(async move { waiting.wait_for_service("a", ms(500)).await.is_ok() });
+            sleep(Duration::from_micros(200)).await;
+        }
+        let count = grape.count();
+        assert!((20..=41).contains(&count), "one in five milliseconds at most: {count}");
+    });
+}
+
+#[test]
 fn many_services_leave_nothing_behind() {
     simulated(14, || async {
         let grape = grape(&Directory::default());

@@ -14,6 +14,9 @@ pub(super) const NO_NODES: &str = "No nodes to query";
 /// None of the nodes that a grape asked has said that it stored something.
 const ALL_FAILED: &str = "All queries failed";
 
+/// What is said of an answer that no grape gives.
+const NO_GRAPE: &str = "what answers is no grape";
+
 /// An answer, by what is to be done about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told<T> {
@@ -23,10 +26,10 @@ pub(super) enum Told<T> {
     Refused(String),
     /// This grape knows no others that it could ask or that would store it; another one may.
     Alone(String),
-    /// This grape, or what stands before it, has too much to do.
-    Overloaded(String),
-    /// Nothing that a grape says.
-    Garbage,
+    /// This grape, or what stands before it, has not taken the question.
+    NotTaken(String),
+    /// Nothing that a grape says: what became of the question is open.
+    Lost(String),
 }
 
 /// Sorts an answer out. Errors are JSON strings with status 200, or with another status JSON strings or plain text.
@@ -38,7 +41,7 @@ pub(super) fn told<T>(status: u16, body: &Bytes, read: impl Fn(&Bytes) -> Option
         return match serde_json::from_slice::<String>(body) {
             Ok(text) if text == NO_NODES || text == ALL_FAILED => Told::Alone(text),
             Ok(text) => Told::Refused(text),
-            Err(_) => Told::Garbage,
+            Err(_) => Told::Lost(NO_GRAPE.into()),
         };
     }
     let text = serde_json::from_slice::<String>(body).unwrap_or_else(|_| {
@@ -47,7 +50,9 @@ pub(super) fn told<T>(status: u16, body: &Bytes, read: impl Fn(&Bytes) -> Option
     });
     let text = if text.is_empty() { format!("HTTP status {status}") } else { text };
     match status {
-        429 | 502..=504 => Told::Overloaded(text),
+        429 | 503 => Told::NotTaken(text),
+        // Of what stands before a grape.
+        502 | 504 => Told::Lost(text),
         _ => Told::Refused(text),
     }
 }
@@ -116,9 +121,9 @@ mod tests {
         let alone = "No nodes to query";
         assert_eq!(lookup(200, "\"No nodes to query\""), Told::Alone(alone.into()));
         let busy = "ERR_GRAPE_BUSY";
-        assert_eq!(lookup(503, "\"ERR_GRAPE_BUSY\""), Told::Overloaded(busy.into()));
+        assert_eq!(lookup(503, "\"ERR_GRAPE_BUSY\""), Told::NotTaken(busy.into()));
         for garbage in ["", "{}", "[1]", "<html>", "null", "3"] {
-            assert_eq!(lookup(200, garbage), Told::Garbage, "{garbage}");
+            assert_eq!(lookup(200, garbage), Told::Lost(NO_GRAPE.into()), "{garbage}");
         }
     }
 

@@ -100,26 +100,21 @@ impl Grapes {
             let known = &self.grapes[index];
             let told = match self.try_one(known, question, &body).await {
                 Ok((status, body)) => answer::told(status, &body, &read),
-                Err(no_answer) => {
-                    self.failed(known, random);
-                    if no_answer.may_have_run && !question.repeatable {
-                        let text = format!("{}: {}", known.grape, no_answer.why);
-                        return Err(Error::GrapeUnreachable(text));
-                    }
-                    failed[index] = Some(no_answer.why);
-                    continue;
-                }
+                Err(NoAnswer { why, may_have_run: true }) => Told::Lost(why),
+                Err(NoAnswer { why, may_have_run: false }) => Told::NotTaken(why),
             };
             match told {
-                Told::Garbage => {
+                Told::Lost(why) => {
                     self.failed(known, random);
-                    failed[index] = Some("what answers is no grape".into());
-                    continue;
+                    if !question.repeatable {
+                        let text = format!("{}: {why}", known.grape);
+                        return Err(Error::GrapeUnreachable(text));
+                    }
+                    failed[index] = Some(why);
                 }
-                Told::Overloaded(text) => {
+                Told::NotTaken(why) => {
                     self.failed(known, random);
-                    failed[index] = Some(text);
-                    continue;
+                    failed[index] = Some(why);
                 }
                 // Some node may have stored it and not said so.
                 Told::Alone(text) if !question.repeatable && text != answer::NO_NODES => {

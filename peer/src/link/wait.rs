@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use grenache_engine::{now, timeout};
+use grenache_engine::{now, sleep_until, timeout};
 
 use super::cache::Addresses;
 use super::flight::{Flight, Waiters};
@@ -78,13 +78,14 @@ async fn look_up_until_found(
             Err(error) => return Err(error),
         }
         let since = progress.since.get();
-        if since > began {
-            // Somebody came while the lookup was under way; its answer may be older than what they know.
-            continue;
+        // If somebody came while the lookup was under way, its answer may be older than what they know.
+        if since <= began {
+            let pause = pause(link.config(), link.random(), now() - since);
+            let joined = progress.joined.until(|| (progress.since.get() != since).then_some(()));
+            let _ = timeout(pause, joined).await;
         }
-        let pause = pause(link.config(), link.random(), now() - since);
-        let joined = progress.joined.until(|| (progress.since.get() != since).then_some(()));
-        let _ = timeout(pause, joined).await;
+        // However many come, lookups do not follow each other without a pause.
+        sleep_until(began + link.config().wait.first).await;
     }
 }
 
