@@ -283,6 +283,28 @@ fn a_worker_that_is_gone_is_left_out_and_probed() {
 }
 
 #[test]
+fn a_caller_in_a_hurry_says_nothing_about_a_worker() {
+    simulated(21, || async {
+        let slow = Fake::start(|seen| Answer::Ok(format!("[{},null,1]", seen.rid())).later(ms(50)));
+        let quick = echo();
+        let config = Config { map_concurrency: 1, ..Config::default() };
+        let net = net_with(&[slow.addr, quick.addr], config);
+        for _ in 0..10 {
+            let hurried = net.client.request_at(slow.addr, call().timeout(ms(5))).await;
+            assert_eq!(hurried.unwrap_err().code(), "ERR_TIMEOUT");
+            // Nor does one whose time is up before a worker is asked.
+            net.client.map(call().timeout(ms(8)), None).await.unwrap().all().await;
+        }
+        let before = (slow.count(), quick.count());
+        for _ in 0..40 {
+            net.client.request(call()).await.unwrap();
+        }
+        let (slow, quick) = (slow.count() - before.0, quick.count() - before.1);
+        assert!(slow > 8 && quick > 8, "{slow} and {quick}");
+    });
+}
+
+#[test]
 fn one_request_probes_while_the_others_stay_away() {
     simulated(9, || async {
         let works = echo();

@@ -77,11 +77,13 @@ impl Inner {
                 }
                 _ => Limit { deadline, of: call.timeout },
             };
+            let began = now();
             let failure = match exchange(&to, limit).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
-            to.report(exchange::health(&failure.error), &self.config, &self.random);
+            let health = exchange::health(&failure.error, now() - began);
+            to.report(health, &self.config, &self.random);
             tried.push(to.addr());
             if failure.may_have_run {
                 unsure.get_or_insert(failure.error.clone());

@@ -23,6 +23,9 @@ const LARGE: usize = 64 * 1024;
 /// The same for decompressing, which can make a thousand times as much of it.
 const LARGE_PACKED: usize = 4 * 1024;
 
+/// Not every worker can be asked to answer in less.
+const HURRY: Duration = Duration::from_millis(10);
+
 /// Bytes of a body that is no reply which are passed on in an error.
 const MAX_TEXT: usize = 256;
 
@@ -129,9 +132,10 @@ pub(super) fn read_reply(
     Err(Error::Request { to, failure: Failure::Status(status, text) })
 }
 
-/// What an error says about the worker.
-pub(super) fn health(error: &Error) -> Health {
+/// What an error says about the worker, after `waited` for it. That of a caller who would not wait says nothing.
+pub(super) fn health(error: &Error, waited: Duration) -> Health {
     match error {
+        Error::Timeout { .. } if waited < HURRY => Health::Unknown,
         Error::Remote(_) | Error::ReplyTooLarge { .. } => Health::Well,
         Error::Request { failure, .. } => match failure {
             Failure::Connect(_) | Failure::Tls(_) => Health::Down,

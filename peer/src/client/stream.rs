@@ -254,7 +254,8 @@ impl Stream {
                 }
             }
         };
-        self.destination.report(exchange::health(&error), &self.inner.config, &self.inner.random);
+        let health = exchange::health(&error, now() - began);
+        self.destination.report(health, &self.inner.config, &self.inner.random);
         Err(error)
     }
 }
