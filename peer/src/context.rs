@@ -1,6 +1,9 @@
 //! What work on a core needs to call others from there.
 
 use std::fmt;
+use std::time::Duration;
+
+use grenache_engine::timeout;
 
 use crate::client::{self, Client};
 use crate::error::Error;
@@ -22,6 +25,21 @@ pub struct Context {
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").field("core", &self.core).finish_non_exhaustive()
+    }
+}
+
+/// How long connections to others may take to close once nobody uses them.
+const CLOSING: Duration = Duration::from_secs(1);
+
+impl Context {
+    /// Takes no further calls and closes the connections. Calls that are still under way are nobody's any more, and not waited
+    /// for.
+    pub(crate) async fn close(&self) {
+        let closing = async {
+            self.client.close().await;
+            self.link.close().await;
+        };
+        let _ = timeout(CLOSING, closing).await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grenache_engine::{
     Core, DriverChoice, DriverKind, Idle, Pinning, Runtime, StartError, Stopper, shutdown,
-    spawn_local, timeout,
+    spawn_local,
 };
 
 use crate::client;
@@ -19,9 +19,6 @@ use crate::error::Error;
 use crate::link::{self, Announcing};
 use crate::server::{self, Counters, Server, Services, Stats};
 use crate::tls::{Acceptor, ClientTls, ServerTls};
-
-/// How long connections to others may take to close once all requests are answered.
-const CLOSING: Duration = Duration::from_secs(1);
 
 /// How to start a [`Worker`].
 #[derive(Debug, Clone)]
@@ -152,12 +149,7 @@ impl Program {
             }
             drop(announcing);
             server.drain(drain).await;
-            let closing = async {
-                context.client.close().await;
-                context.link.close().await;
-            };
-            // Calls that are still under way are nobody's any more.
-            let _ = timeout(CLOSING, closing).await;
+            context.close().await;
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use grenache_engine::{live_tasks, shutdown, sleep, spawn_local, timeout, yield_now};
 use grenache_peer::handle::Config;
-use grenache_peer::{Asked, Error, Handle};
+use grenache_peer::{Asked, Call, Error, Handle, Json};
 
 fn start(config: Config) -> Handle {
     Handle::start(config).expect("a handle")
@@ -204,6 +204,19 @@ fn a_stop_waits_no_longer_than_it_may() {
     assert!(start.elapsed() >= Duration::from_millis(50));
     assert_eq!(asked.wait(), Err(Error::Stopped));
     assert_eq!(Arc::strong_count(&kept), 1);
+}
+
+#[test]
+fn a_call_that_gets_no_reply_does_not_hold_up_a_stop() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let handle = start(Config { drain: Duration::from_millis(50), ..Config::default() });
+    let call = Call::new("a", Json::null()).timeout(Duration::from_secs(30));
+    let asked = handle.request_at(silent.local_addr().unwrap(), call);
+    let (_connection, _) = silent.accept().unwrap();
+    let start = Instant::now();
+    handle.stop().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(asked.wait(), Err(Error::Stopped));
 }
 
 #[test]

@@ -120,8 +120,7 @@ impl Inbox {
         }
         // Those that are left end with this main.
         let _ = timeout(drain, running.none()).await;
-        context.client.close().await;
-        context.link.close().await;
+        context.close().await;
     }
 }
 
