@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn the_grape_is_a_host_a_port_and_perhaps_tls() {
         let url = |words: &[&str]| {
-            let words = ["grenache-get"].iter().chain(words).chain(&["00"]);
+            let hash = "0".repeat(40);
+            let words = ["grenache-get"].iter().chain(words).copied().chain([hash.as_str()]);
             GetCommand::try_parse_from(words).map(|command| command.grape.network().grapes)
         };
         assert_eq!(url(&[]).unwrap(), ["http://127.0.0.1:30002"]);

@@ -54,13 +54,15 @@ pub(crate) struct Serve {
     exec: Option<String>,
 
     /// Commands that run at a time; further requests wait
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "exec")]
+    #[arg(long, value_name = "N", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(conflicts_with_all = ["echo", "reply"])]
     children: u16,
 
     /// How long a command may run before it is killed, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 30_000, requires = "exec")]
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(conflicts_with_all = ["echo", "reply"])]
     exec_timeout: u64,
 
     /// Threads that serve

@@ -50,11 +50,12 @@ impl Papers {
 
     /// Options in which `@name.kind` stands for a file, and `#name.kind` for what is in it.
     fn options(&self, line: &str) -> Vec<String> {
-        let word = |word: &str| match (word.strip_prefix('@'), word.strip_prefix('#')) {
+        let part = |part: &str| match (part.strip_prefix('@'), part.strip_prefix('#')) {
             (Some(file), _) => self.home.path.join(file).display().to_string(),
             (_, Some(file)) => fs::read_to_string(self.home.path.join(file)).unwrap(),
-            _ => word.to_string(),
+            _ => part.to_string(),
         };
+        let word = |word: &str| word.split(',').map(part).collect::<Vec<_>>().join(",");
         line.split_whitespace().map(word).collect()
     }
 }
@@ -92,7 +93,8 @@ fn who_trusts_whom() {
             ("--tls", false),
             ("", false),
             ("--tls-allow #server.sha256", true),
-            ("--tls-allow #server.sha1,#client.sha1", false),
+            ("--tls-allow #client.sha256,#server.sha1", true),
+            ("--tls-allow #client.sha1", false),
             ("--tls-ca @ca.pem --tls-allow #client.sha256", false),
         ],
     );

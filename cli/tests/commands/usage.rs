@@ -56,7 +56,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         (&["serve", "a", "--port", "0", "--echo", "--reply", "1"], "cannot be used"),
         (&["serve", "a", "--echo"], "--port"),
         (&["serve", "a", "--port", "65536", "--echo"], "65536"),
-        (&["serve", "a", "--port", "0", "--echo", "--children", "2"], "--exec"),
+        (&["serve", "a", "--port", "0", "--echo", "--children", "2"], "--children"),
         (&["completions", "tcsh"], "tcsh"),
     ] {
         let text = refused(run("grenache", grape.iter().chain(line)));
