@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::home::{Home, PUBLIC};
 use crate::liar::Liar;
 use crate::network::Network;
-use crate::process::{Ended, Process, command, run, run_with, signal};
+use crate::process::{Ended, Process, await_that, command, run, run_with, signal};
 
 fn call(network: &Network, program: &str, arguments: &[&str]) -> Ended {
     run_with(network.compatible(program, arguments), "")
@@ -37,12 +37,10 @@ fn announcing_says_nothing_unless_something_is_wrong() {
 fn announcing_from_a_pipe_as_lines_come() {
     let network = Network::start();
     let mut process = Process::start(network.compatible("grenache-announce", &[]));
-    for port in 1..=3 {
+    for port in 1..=3_u8 {
         process.write(&format!("a,{port}"));
         // It prints nothing, so the grape has to be asked.
-        while network.lookup("a").len() < port {
-            std::thread::yield_now();
-        }
+        await_that("it is announced", || network.lookup("a").len() == usize::from(port));
     }
     assert_eq!(process.end().0.code(), Some(0));
 }
@@ -157,9 +155,7 @@ fn a_signal_ends_a_stream() {
     let network = Network::start();
     let mut process = Process::start(network.compatible("grenache-announce", &[]));
     process.write("a,1");
-    while network.lookup("a").is_empty() {
-        std::thread::yield_now();
-    }
+    await_that("it is announced", || !network.lookup("a").is_empty());
     signal(process.id(), "INT");
     assert_eq!(process.end().0.code(), None, "it dies of the signal, as scripts expect");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::network::Network;
-use crate::process::{Process, run_with};
+use crate::process::{Process, await_that, run_with};
 
 #[test]
 fn the_payload_goes_in_and_json_comes_out() {
@@ -60,9 +60,7 @@ fn begun(home: &Home) -> usize {
 }
 
 fn await_begun(home: &Home, count: usize) {
-    while begun(home) < count {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    await_that("commands have begun", || begun(home) >= count);
 }
 
 #[test]
@@ -95,9 +93,7 @@ fn is_gone(pid: &str) -> bool {
 }
 
 fn await_gone(pid: &str) {
-    while !is_gone(pid) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    await_that("the command is gone", || is_gone(pid));
 }
 
 #[test]
@@ -115,7 +111,8 @@ fn a_command_that_takes_too_long_is_killed_with_all_it_has_started() {
 #[test]
 fn a_caller_that_goes_away_takes_its_command_along() {
     let (network, home) = (Network::start(), Home::new());
-    let (_worker, _) = network.serve("slow", &["--exec", &waiting(&home)]);
+    let (_worker, _) =
+        network.serve("slow", &["--exec-timeout", "600000", "--exec", &waiting(&home)]);
     let request = Process::start(network.command(&["request", "slow", "0"]));
     await_begun(&home, 1);
     drop(request);

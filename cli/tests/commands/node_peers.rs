@@ -1,5 +1,7 @@
 //! With Node's grape, worker and client.
 
+use std::net::TcpStream;
+
 use grenache_grape::{Config, Grape};
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use crate::home::Home;
 use crate::network::Network;
 use crate::node;
 use crate::port;
-use crate::process::{Process, command, run_with};
+use crate::process::{Process, await_that, command, run_with};
 
 /// A grape of Node's that has one of ours beside it: alone it stores nothing.
 struct NodeGrape {
@@ -34,9 +36,7 @@ impl NodeGrape {
         node.wait_for(event(" node"));
         let url = format!("http://127.0.0.1:{api}");
         // The debug lines do not tell when it listens.
-        while std::net::TcpStream::connect(("127.0.0.1", api)).is_err() {
-            std::thread::yield_now();
-        }
+        await_that("it listens", || TcpStream::connect(("127.0.0.1", api)).is_ok());
         NodeGrape { url, _node: node, _ports: ports, _ours: ours }
     }
 

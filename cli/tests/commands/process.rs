@@ -88,6 +88,16 @@ pub(crate) fn signal(pid: u32, name: &str) {
     assert!(status.is_ok_and(|status| status.success()), "{pid} cannot be sent {name}");
 }
 
+/// Waits for what no line tells.
+#[track_caller]
+pub(crate) fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < until, "time is up: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// A running child whose lines, of both streams, are events. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,

@@ -1,12 +1,12 @@
 //! `serve`: announced, answering, and polite when stopped.
 
-use std::time::Duration;
+use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::network::Network;
-use crate::process::{Process, signal};
+use crate::process::{Process, await_that, signal};
 
 #[test]
 fn it_is_announced_when_it_says_so() {
@@ -65,14 +65,10 @@ fn stopping_finishes_what_runs() {
             format!("echo > {path}/begun; while [ ! -e {path}/go ]; do sleep 0.01; done; echo 1");
         let (mut worker, addr) = network.serve("slow", &["--exec", &command]);
         let mut request = Process::start(network.command(&["request", "slow", "0"]));
-        while !home.path.join("begun").exists() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        await_that("the command has begun", || home.path.join("begun").exists());
         signal(worker.id(), name);
         // It has stopped when it listens no more; the request is still there.
-        while std::net::TcpStream::connect(addr).is_ok() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        await_that("it listens no more", || TcpStream::connect(addr).is_err());
         std::fs::write(home.path.join("go"), "").unwrap();
         let (status, lines) = request.end();
         assert_eq!((status.code(), lines), (Some(0), vec!["1".to_string()]), "{name}");
@@ -86,13 +82,9 @@ fn a_second_signal_ends_it_at_once() {
     let command = format!("echo > {}/begun; sleep 30", home.path.display());
     let (mut worker, addr) = network.serve("slow", &["--exec", &command]);
     let _request = Process::start(network.command(&["request", "slow", "0"]));
-    while !home.path.join("begun").exists() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    await_that("the command has begun", || home.path.join("begun").exists());
     signal(worker.id(), "TERM");
-    while std::net::TcpStream::connect(addr).is_ok() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    await_that("it listens no more", || TcpStream::connect(addr).is_err());
     signal(worker.id(), "TERM");
     assert_eq!(worker.end().0.code(), Some(1));
 }
