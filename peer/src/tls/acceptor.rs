@@ -28,11 +28,13 @@ impl Acceptor {
         let builder = ServerConfig::builder_with_provider(PROVIDER.clone());
         let builder = builder.with_protocol_versions(&VERSIONS).map_err(unusable)?;
         let builder = match &settings.clients {
-            Clients::Anyone if settings.allow.is_empty() => builder.with_no_client_auth(),
-            Clients::Anyone => {
-                let why = "a list of clients' fingerprints needs clients that show certificates";
+            // Whoever shows none would get past the list.
+            Clients::Anyone | Clients::Optional(_) if !settings.allow.is_empty() => {
+                let why =
+                    "a list of clients' fingerprints needs clients that must show certificates";
                 return Err(crate::Error::Config(why.into()));
             }
+            Clients::Anyone => builder.with_no_client_auth(),
             Clients::Optional(authorities) => builder.with_client_cert_verifier(
                 ClientVerifier::new(authorities, &settings.allow, false)?,
             ),

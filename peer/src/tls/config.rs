@@ -16,7 +16,8 @@ pub struct ServerTls {
     pub identity: Identity,
     /// Whether clients show certificates, and of which authorities.
     pub clients: Clients,
-    /// Fingerprints of the client certificates taken. Empty: all that `clients` takes.
+    /// Fingerprints of the client certificates taken, which clients must show then ([`Clients::Required`]). Empty: all that
+    /// `clients` takes.
     pub allow: Vec<Fingerprint>,
     /// A connection that takes longer for its handshake is closed. 10 s.
     pub handshake_timeout: Duration,

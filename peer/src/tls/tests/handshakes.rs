@@ -247,6 +247,10 @@ fn settings_that_cannot_be_are_refused() {
     listed.allow = vec![Fingerprint::sha1(b"somebody")];
     assert!(matches!(Acceptor::new(&listed), Err(crate::Error::Config(_))));
     let authority = Authority::new();
+    listed.clients = Clients::Optional(authority.trusted());
+    assert!(matches!(Acceptor::new(&listed), Err(crate::Error::Config(_))));
+    listed.clients = Clients::Required(authority.trusted());
+    assert!(Acceptor::new(&listed).is_ok());
     let (one, other) = (authority.client(), authority.client());
     let tls = |outcome: Result<Identity, crate::Error>| match outcome {
         Err(crate::Error::Tls(why)) => why,
