@@ -11,6 +11,9 @@ use flate2::write::GzEncoder;
 /// The smallest member there can be: head and trail of gzip around an empty block.
 const SHORTEST: usize = 20;
 
+/// Most members of a text: each costs a decoder, however little is in it.
+const MEMBERS: usize = 64;
+
 /// Why a compressed text was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
@@ -42,14 +45,19 @@ pub(crate) fn compress(plain: &[u8]) -> Bytes {
     done.expect("writing to memory does not fail").into()
 }
 
-/// Decompresses one or more members in a row, to at most `limit` bytes; zeros may pad the end. No more
+/// How long a compressed text says it is when decompressed; 0 if it does not. Not to be believed.
+pub(crate) fn claimed(packed: &[u8]) -> usize {
+    packed.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize)
+}
+
+/// Decompresses one or more members in a row (64 are enough), to at most `limit` bytes; zeros may pad the end. No more
 /// than the limit is ever inflated.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn decompress(mut packed: &[u8], limit: usize) -> Result<Bytes, Unreadable> {
     let mut plain = Vec::new();
-    loop {
+    for _ in 0..MEMBERS {
         let mut member = GzDecoder::new(packed);
         let room = limit - plain.len();
         match (&mut member).take(room as u64 + 1).read_to_end(&mut plain) {
@@ -64,6 +72,7 @@ pub(crate) fn decompress(mut packed: &[u8], limit: usize) -> Result<Bytes, Unrea
             return Ok(plain.into());
         }
     }
+    Err(Unreadable::Malformed)
 }
 
 #[cfg(test)]
@@ -112,6 +121,13 @@ mod tests {
         }
         assert_eq!(decompress(&packed[..packed.len() - 1], 1000), Err(Unreadable::Truncated));
         assert_eq!(decompress(&packed[..20], 1000), Err(Unreadable::Truncated));
+    }
+
+    #[test]
+    fn members_are_counted() {
+        assert_eq!(decompress(&compress(b"").repeat(MEMBERS), 10).as_deref(), Ok(b"".as_slice()));
+        let more = compress(b"").repeat(MEMBERS + 1);
+        assert_eq!(decompress(&more, 10), Err(Unreadable::Malformed));
     }
 
     #[test]
