@@ -17,6 +17,10 @@ pub struct Config {
     pub max_body: u64,
     /// Longest body after decompression, in bytes. Over: 413.
     pub max_inflated: u64,
+    /// Most bytes of requests that are kept at a time: bodies on their way and those of requests in hand, before and after
+    /// decompression. Streamed ones have `stream_buffer` instead. A request that is over it is answered 503 `ERR_BUSY` without
+    /// being begun; if it was still on its way, its connection is closed.
+    pub max_held: u64,
     /// Most bytes of a body nobody wants (too large, or its handler has answered already) that are read and thrown away for
     /// the client's sake, so that it gets to read the answer. After that the connection is closed.
     pub max_discard: u64,
@@ -45,6 +49,7 @@ impl Default for Config {
             max_head: 64 * 1024,
             max_body: 64 * 1024 * 1024,
             max_inflated: 64 * 1024 * 1024,
+            max_held: 1024 * 1024 * 1024,
             max_discard: 64 * 1024 * 1024,
             stream_buffer: 256 * 1024,
             write_high_water: 256 * 1024,

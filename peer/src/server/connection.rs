@@ -174,6 +174,11 @@ impl Connection {
                     Err(error) => self.exchange.refuse(error),
                 }
             }
+            if !self.exchange.hold(self.http.buffered()) {
+                // Nothing more is read, and what has come of it is given up.
+                self.http = http::Connection::new(http::Config::default());
+                return Read::Full;
+            }
             let left = input.len();
             if left > 0 {
                 received.advance(received.len() - left);

@@ -22,7 +22,7 @@ use crate::json::Json;
 const PARSE: &str = "ERR_REQUEST_PARSE";
 const HEADER: &str = "ERR_HEADER_PARSE_GR";
 const NOT_FOUND: &str = "ERR_SERVICE_NOTFOUND";
-const BUSY: &str = "ERR_BUSY";
+pub(super) const BUSY: &str = "ERR_BUSY";
 
 /// What the headers of a request say about it.
 #[derive(Default)]
@@ -78,11 +78,10 @@ impl Server {
             return self.stream_whole(arrival, (rid, service), handler, body);
         }
         if marks.gzip {
-            let Some(flight) = self.flight() else { return busy(&Json::null()) };
+            let Some(flight) = self.flight(body.len()) else { return busy(&Json::null()) };
             let (server, Arrival { origin, marks, .. }) = (self.clone(), arrival);
             return What::Job(Box::pin(async move {
-                let _flight = flight;
-                server.gzipped(origin, body, marks).await
+                server.gzipped(origin, body, marks, flight).await
             }));
         }
         let Ok((rid, key, payload)) = identify(&body, marks) else { return self.no_request() };
@@ -92,7 +91,7 @@ impl Server {
                 self.stream_whole(arrival, (rid, service), handler, body.clone())
             }
             Some(Found::Handler(service, handler)) => {
-                let Some(flight) = self.flight() else { return busy(&rid) };
+                let Some(flight) = self.flight(body.len()) else { return busy(&rid) };
                 let origin = arrival.origin;
                 let request = Request { service, rid: rid.clone(), payload, origin };
                 let work = owed::begin(&self.counters, || handler(request));
@@ -111,7 +110,7 @@ impl Server {
             return Err(arrival);
         };
         let rid = arrival.marks.rid.clone().unwrap_or_default();
-        let Some(flight) = self.flight() else { return Ok((busy(&rid), None)) };
+        let Some(flight) = self.flight(0) else { return Ok((busy(&rid), None)) };
         let (what, stream) = self.stream(arrival, (rid, service), handler, flight);
         Ok((what, Some(stream)))
     }
@@ -123,7 +122,7 @@ impl Server {
         handler: &StreamHandler,
         body: Bytes,
     ) -> What {
-        let Some(flight) = self.flight() else { return busy(&rid) };
+        let Some(flight) = self.flight(body.len()) else { return busy(&rid) };
         let (what, stream) = self.stream(arrival, (rid, service), handler, flight);
         stream.receive(body);
         stream.receive_end();
@@ -146,9 +145,16 @@ impl Server {
     }
 
     /// Answers a compressed request.
-    async fn gzipped(&self, origin: Origin, body: Bytes, marks: Marks) -> Answer {
-        let body = match compress::inflate(body, self.config.max_inflated).await {
+    async fn gzipped(
+        &self,
+        origin: Origin,
+        body: Bytes,
+        marks: Marks,
+        mut flight: Flight,
+    ) -> Answer {
+        let body = match compress::inflate(body, self.config.max_inflated, &mut flight).await {
             Inflated::Bytes(body) => body,
+            Inflated::Busy => return Answer::error(503, &Json::null(), BUSY),
             Inflated::TooLarge => {
                 self.counters.malformed.add(1);
                 return Answer::too_large();
@@ -170,13 +176,14 @@ impl Server {
                 outcome
             }
         };
+        drop(flight);
         let body = compress::deflate(reply::envelope(&rid, &outcome)).await;
         Answer { status: 200, body }
     }
 
     /// A place among the requests in hand.
-    fn flight(&self) -> Option<Flight> {
-        Flight::take(&self.counters, self.config.max_in_flight)
+    fn flight(&self, bytes: usize) -> Option<Flight> {
+        Flight::take(&self.counters, &self.config, bytes)
     }
 
     fn no_request(&self) -> What {

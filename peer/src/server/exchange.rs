@@ -8,12 +8,14 @@ use bytes::{Bytes, BytesMut};
 use grenache_transports::http::{Error, Event, Head, Persistence, Request};
 
 use super::Server;
-use super::dispatch::{Arrival, Marks};
+use super::dispatch::{Arrival, BUSY, Marks};
 use super::flow::Stream;
+use super::held::Held;
 use super::owed::{Owed, What, drop_quietly};
 use super::reply::Answer;
 use super::request::{Message, Origin, Peer};
 use crate::error::Failure;
+use crate::json::Json;
 
 /// The requests of a connection.
 pub(super) struct Exchange {
@@ -21,6 +23,8 @@ pub(super) struct Exchange {
     pub(super) peer: Rc<Peer>,
     pub(super) owed: VecDeque<Owed>,
     incoming: Incoming,
+    /// Bytes of the request that is coming.
+    held: Held,
     /// No further request is taken.
     pub(super) last: bool,
 }
@@ -51,7 +55,8 @@ struct Collected {
 impl Exchange {
     pub(super) fn new(server: Rc<Server>, peer: Rc<Peer>) -> Exchange {
         let (owed, incoming) = (VecDeque::new(), Incoming::None);
-        Exchange { server, peer, owed, incoming, last: false }
+        let held = Held::none(server.counters.clone());
+        Exchange { server, peer, owed, incoming, held, last: false }
     }
 
     /// Takes what has come. True if a request is complete by it.
@@ -90,7 +95,25 @@ impl Exchange {
         self.last = true;
     }
 
+    /// Counts what is kept of the request that is coming, `buffered` bytes of it elsewhere. False if it was too much: then
+    /// it is refused.
+    pub(super) fn hold(&mut self, buffered: usize) -> bool {
+        let collected = match &self.incoming {
+            Incoming::Whole(body) => body.bytes.len(),
+            _ => 0,
+        };
+        if self.last || self.held.resize(buffered + collected, self.server.config.max_held) {
+            return true;
+        }
+        self.incoming = Incoming::None;
+        self.held = Held::none(self.server.counters.clone());
+        self.owed.push_back(Owed::plain(What::Answer(Answer::error(503, &Json::null(), BUSY))));
+        self.last = true;
+        false
+    }
+
     fn request(&mut self, request: &Request<'_>, waker: &Waker) {
+        self.held.resize(0, 0);
         let what = match self.check(&request.head) {
             Err(answer) => What::Answer(answer),
             Ok(marks) => {
@@ -183,6 +206,7 @@ impl Exchange {
             Incoming::None | Incoming::Unwanted { .. } => {}
             Incoming::Stream { stream, .. } => stream.receive_end(),
             Incoming::Whole(collected) => {
+                self.held.resize(0, 0);
                 let Collected { marks, bytes, lines, persistence } = *collected;
                 let mut body = bytes.freeze();
                 let origin = Origin { peer: self.peer.clone(), lines: body.split_to(lines) };

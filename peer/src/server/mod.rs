@@ -10,7 +10,7 @@
 //! | the handler has panicked | error `ERR_HANDLER_PANIC` |
 //! | the body is no request | 400 `[null,"ERR_REQUEST_PARSE",null]` |
 //! | `_gr` is not JSON | 500 `[null,"ERR_HEADER_PARSE_GR",null]` |
-//! | too many requests in hand; this one has not run | 503 `[rid,"ERR_BUSY",null]` |
+//! | too many requests in hand, or bytes of them; this one has not run | 503 `[rid,"ERR_BUSY",null]`; the id is null if it was not read yet |
 //! | body or inflated body too large | 413 |
 //! | not a POST | 405 |
 //! | not HTTP, or not in time | 4xx or 5xx with a line of text, and the connection closes |
@@ -22,6 +22,7 @@ mod connection;
 mod dispatch;
 mod exchange;
 mod flow;
+mod held;
 mod outbox;
 mod owed;
 mod patience;

@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 
 use grenache_transports::http::{Error, Head, Persistence, Version};
 
+use super::Config;
 use super::flow::Stream;
+use super::held::Held;
 use super::reply::{Answer, Reply};
 use super::services::Work;
 use super::stats::Counters;
@@ -76,7 +78,7 @@ impl Owed {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) {
         match &mut self.what {
             What::Call { rid, work, flight } => {
-                if let Poll::Ready(outcome) = poll_work(work, &flight.0, context) {
+                if let Poll::Ready(outcome) = poll_work(work, &flight.counters, context) {
                     let rid = std::mem::take(rid);
                     self.replace(What::Outcome { rid, outcome });
                 }
@@ -88,7 +90,7 @@ impl Owed {
             }
             What::Stream { rid, stream, work: working @ Some(_), .. } => {
                 let Some((work, flight)) = working else { return };
-                if let Poll::Ready(outcome) = poll_work(work, &flight.0, context) {
+                if let Poll::Ready(outcome) = poll_work(work, &flight.counters, context) {
                     match outcome {
                         Ok(()) => stream.finish(),
                         Err(text) => stream.end_with_error(rid, &text),
@@ -112,23 +114,36 @@ impl Owed {
 }
 
 /// A request that handlers have in hand, counted as long as this lives.
-pub(super) struct Flight(Arc<Counters>);
+pub(super) struct Flight {
+    counters: Arc<Counters>,
+    max_held: u64,
+    held: Held,
+}
 
 impl Flight {
-    /// Takes a place among at most `max`.
-    pub(super) fn take(counters: &Arc<Counters>, max: usize) -> Option<Flight> {
-        if counters.in_flight.get() >= max as u64 {
+    /// Takes a place for a request with so many bytes.
+    pub(super) fn take(counters: &Arc<Counters>, config: &Config, bytes: usize) -> Option<Flight> {
+        if counters.in_flight.get() >= config.max_in_flight as u64 {
             counters.refused.add(1);
             return None;
         }
+        let mut held = Held::none(counters.clone());
+        if !held.resize(bytes, config.max_held) {
+            return None;
+        }
         counters.in_flight.add(1);
-        Some(Flight(counters.clone()))
+        Some(Flight { counters: counters.clone(), max_held: config.max_held, held })
+    }
+
+    /// As it turns out, the request has so many bytes. False if that is too much.
+    pub(super) fn resize(&mut self, bytes: usize) -> bool {
+        self.held.resize(bytes, self.max_held)
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.in_flight.sub(1);
+        self.counters.in_flight.sub(1);
     }
 }
 

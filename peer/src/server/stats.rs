@@ -25,6 +25,8 @@ pub struct Stats {
     pub connections: u64,
     /// Requests that handlers have in hand now.
     pub in_flight: u64,
+    /// Bytes of requests kept now: see [`Config::max_held`](super::Config::max_held).
+    pub held: u64,
 }
 
 impl Add for Stats {
@@ -41,6 +43,7 @@ impl Add for Stats {
             accepted: self.accepted + other.accepted,
             connections: self.connections + other.connections,
             in_flight: self.in_flight + other.in_flight,
+            held: self.held + other.held,
         }
     }
 }
@@ -82,6 +85,7 @@ pub(crate) struct Counters {
     pub(crate) accepted: Counter,
     pub(crate) connections: Counter,
     pub(crate) in_flight: Counter,
+    pub(crate) held: Counter,
 }
 
 impl Counters {
@@ -96,6 +100,7 @@ impl Counters {
             accepted: self.accepted.get(),
             connections: self.connections.get(),
             in_flight: self.in_flight.get(),
+            held: self.held.get(),
         }
     }
 }

@@ -10,7 +10,7 @@ use grenache_peer::server::Config;
 use crate::client::{Answer, Client};
 use crate::{on_both, until, with};
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(plain).expect("compressed");
     encoder.finish().expect("compressed")
@@ -22,7 +22,7 @@ fn gunzip(packed: &[u8]) -> String {
     plain
 }
 
-fn post(body: &[u8]) -> Vec<u8> {
+pub(crate) fn post(body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "POST / HTTP/1.1\r\nhost: a\r\ngrc-compress: gzip\r\ncontent-length: {length}\r\n\r\n"
@@ -83,5 +83,26 @@ fn bombs_and_damage() {
         assert_eq!(call(&mut client, &gzip(b"oh")).status, 400);
         assert_eq!(call(&mut client, &whole).status, 200);
         until("nothing is left", || rig.worker.stats().in_flight == 0);
+    });
+}
+
+/// Much of nothing takes long to read, also for those who count what comes out.
+#[test]
+fn long_work_is_done_off_the_core() {
+    on_both(|rig| {
+        let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+        packed.extend([0, 0, 0, 0xff, 0xff].repeat(12_000_000));
+        packed.extend([1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut other = rig.client();
+        let mut client = rig.client();
+        client.send(post(&packed));
+        until("it is at work", || rig.worker.stats().in_flight == 1);
+        let mut meanwhile = 0;
+        while rig.worker.stats().in_flight == 1 {
+            other.ask(r#"["r","echo",1]"#);
+            meanwhile += 1;
+        }
+        assert!(meanwhile > 5, "{meanwhile} others were served");
+        assert_eq!(client.answer().status, 400);
     });
 }

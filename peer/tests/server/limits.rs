@@ -7,6 +7,7 @@ use grenache_engine::DriverChoice;
 use grenache_peer::server::Config;
 
 use crate::client::post;
+use crate::gzip::{gzip, post as gzipped};
 use crate::{Rig, on_both, until, with};
 
 #[test]
@@ -29,6 +30,43 @@ fn too_many_requests_in_hand() {
         until("there is room", || rig.worker.stats().in_flight == 0);
         assert_eq!(other.ask(r#"["mine","echo",1]"#), r#"["mine",null,1]"#);
         assert_eq!(rig.worker.stats().refused, 4);
+    });
+}
+
+#[test]
+fn too_many_bytes_of_requests() {
+    let config = Config { max_held: 100_000, max_inflated: 1_000_000, ..Config::default() };
+    with(config, |rig| {
+        let request = post(&format!(r#"["r","wait","{}"]"#, "x".repeat(60_000)));
+        let (begin, end) = request.split_at(50_000);
+        let mut first = rig.client();
+        first.send(begin);
+        until("it is counted", || rig.worker.stats().held > 45_000);
+        let refused = |bytes: &[u8]| {
+            let mut client = rig.client();
+            client.send(bytes);
+            let answer = client.answer();
+            assert_eq!((answer.status, answer.text()), (503, r#"[null,"ERR_BUSY",null]"#));
+            assert!(answer.closes() && client.ends());
+        };
+        let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nf000\r\n";
+        let chunked = format!("{chunked}{}", "x".repeat(60_000));
+        refused(begin.repeat(2).as_bytes().get(..58_000).unwrap());
+        refused(chunked.as_bytes());
+        // Who came first is served, and keeps its place while it is.
+        first.send(end);
+        until("it runs", || rig.worker.stats().in_flight == 1);
+        refused(&begin.as_bytes()[..49_000]);
+        refused(chunked.as_bytes());
+        let mut other = rig.client();
+        let bomb = gzip(format!(r#"["r","echo","{}"]"#, "0".repeat(70_000)).as_bytes());
+        let answer = other.send(gzipped(&bomb)).answer();
+        assert_eq!((answer.status, answer.text()), (503, r#"[null,"ERR_BUSY",null]"#));
+        other.ask(r#"["r","go",1]"#);
+        assert_eq!(first.answer().status, 200);
+        assert_eq!(other.send(gzipped(&bomb)).answer().status, 200);
+        assert_eq!(rig.worker.stats().refused, 5);
+        until("nothing is left", || rig.worker.stats().held == 0);
     });
 }
 

@@ -142,6 +142,12 @@ impl Connection {
         if message.len() > head { message.slice(head..) } else { Bytes::new() }
     }
 
+    /// Bytes kept of a request that is not complete; those of the last one still count until [`receive`](Self::receive) is
+    /// called again.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// What the connection waits for.
     pub fn phase(&self) -> Phase {
         match self.state {
