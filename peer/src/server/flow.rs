@@ -35,23 +35,27 @@ struct Flow {
     connection: Waker,
 }
 
+/// What a piece takes besides its bytes: a client may send them one by one.
+const PIECE: usize = 64;
+
 #[derive(Default)]
 struct Queue {
     pieces: VecDeque<Bytes>,
+    /// That the pieces take.
     bytes: usize,
 }
 
 impl Queue {
     fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
-            self.bytes += piece.len();
+            self.bytes += piece.len() + PIECE;
             self.pieces.push_back(piece);
         }
     }
 
     fn pop(&mut self) -> Option<Bytes> {
         let piece = self.pieces.pop_front()?;
-        self.bytes -= piece.len();
+        self.bytes -= piece.len() + PIECE;
         Some(piece)
     }
 
@@ -266,5 +270,27 @@ fn wake(mut flow: RefMut<'_, Flow>, which: impl FnOnce(&mut Flow) -> &mut Option
     drop(flow);
     if let Some(waker) = waker {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_small_pieces_are_as_much_as_a_large_one() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let stream = Stream::new(peer, 64 * 1024, Waker::noop().clone());
+        let mut count = 0;
+        while !stream.is_full() {
+            stream.receive(Bytes::copy_from_slice(b"x"));
+            count += 1;
+        }
+        assert!((100..=1024).contains(&count), "{count} pieces");
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..count {
+            assert!(matches!(stream.poll_read(&mut context), Poll::Ready(Ok(Some(_)))));
+        }
+        assert_eq!(stream.flow.borrow().inbound.bytes, 0);
     }
 }
