@@ -13,6 +13,13 @@ use crate::error::Error;
 /// Deepest nesting of arrays and objects that is taken apart into a type. Passing a value on knows no such limit.
 const MAX_DEPTH: usize = 128;
 
+/// Longest text whose parsing leaves its buffers to the next; they are some six times as long.
+const KEEP: usize = 256 * 1024;
+
+thread_local! {
+    static BUFFERS: RefCell<simd_json::Buffers> = RefCell::default();
+}
+
 /// One JSON value: checked to be JSON, passed on byte for byte, taken apart only when a type is asked for.
 ///
 /// Numbers keep every digit, strings their escapes. Clones share the bytes.
@@ -67,9 +74,6 @@ impl Json {
     /// [`Error::Json`] if it is not of that type, has a number that no Rust integer or float holds, or is nested more than
     /// 128 deep.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        thread_local! {
-            static BUFFERS: RefCell<simd_json::Buffers> = RefCell::default();
-        }
         if !shallow(&self.0) {
             return Err(Error::Json(format!("nested more than {MAX_DEPTH} deep")));
         }
@@ -77,7 +81,7 @@ impl Json {
         let mut text = self.0.to_vec();
         BUFFERS.with(|buffers| {
             let mut fresh = simd_json::Buffers::default();
-            let mut kept = buffers.try_borrow_mut();
+            let mut kept = if text.len() > KEEP { None } else { buffers.try_borrow_mut().ok() };
             let buffers = kept.as_deref_mut().unwrap_or(&mut fresh);
             simd_json::serde::from_slice_with_buffers(&mut text, buffers)
                 .map_err(|error| Error::Json(error.to_string()))
@@ -190,6 +194,16 @@ mod tests {
         assert_eq!(nested(MAX_DEPTH + 1).unwrap_err().code(), "ERR_JSON");
         let flat = Json::of(&vec![vec![0_u8]; 1000]).unwrap();
         assert_eq!(flat.to::<Vec<Vec<u8>>>().unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn a_large_text_leaves_nothing_behind() {
+        let left = || BUFFERS.with_borrow(|buffers| buffers.structural_indexes().len());
+        for (count, kept) in [(1000, true), (KEEP, false)] {
+            let text = format!("[{}0]", "1,".repeat(count));
+            assert_eq!(Json::from_text(text).unwrap().to::<Vec<u8>>().unwrap().len(), count + 1);
+            assert_eq!(left() > count, kept);
+        }
     }
 
     #[test]
