@@ -123,6 +123,7 @@ impl Program {
     /// If the TLS settings, which could be used when this was made, cannot be any more.
     pub fn run(&self, core: Core<()>) -> impl Future<Output = ()> + use<> {
         let Core { index, listeners, .. } = core;
+        let told = (index == 0).then(|| Told(self.announced.clone()));
         let context = self.contexts.open(index).expect("settings were checked");
         let mut services = Services::default();
         (self.setup)(&context, &mut services);
@@ -133,10 +134,7 @@ impl Program {
         let names = services.names().filter(|_| announced);
         let announcing: Rc<[Announcing]> =
             names.map(|name| context.link.start_announcing(name, port)).collect();
-        let telling = (index == 0).then(|| {
-            let told = Told(self.announced.clone());
-            spawn_local(told.when_all(announcing.clone()))
-        });
+        let telling = told.map(|told| spawn_local(told.when_all(announcing.clone())));
         let counters = self.counters[index].clone();
         let acceptor = self.acceptor.clone();
         let server = Server::with(self.config.server.clone(), services, acceptor, counters);

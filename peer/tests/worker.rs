@@ -238,3 +238,11 @@ async fn converse(stream: &TcpStream, answered: &Cell<usize>) {
         }
     }
 }
+
+#[test]
+fn a_worker_whose_setup_panics_is_never_announced() {
+    let config = worker::Config { listen: "127.0.0.1:0".parse().unwrap(), ..Default::default() };
+    let worker = Worker::start(config, |_, _| panic!("as it was told")).expect("it starts");
+    assert!(!worker.announced());
+    assert!(matches!(worker.join(), Err(Error::Stopped)));
+}
