@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Limits of a server, each for one core unless it says otherwise.
+/// Limits of a server, each for one core unless it says otherwise. Of `max_pipelined`, `stream_buffer` and
+/// `write_high_water` 0 is as much as 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Most connections. Further ones are closed at once, and counted as refused.

@@ -223,8 +223,12 @@ impl Exchange {
 
     /// Whether more may be read.
     pub(super) fn has_room(&self) -> bool {
-        let full = matches!(&self.incoming, Incoming::Stream { stream, .. } if stream.is_full());
-        !full && self.owed.len() < self.server.config.max_pipelined
+        match &self.incoming {
+            Incoming::None => self.owed.len() < self.server.config.max_pipelined.max(1),
+            // A request that is being answered already may need the rest of its body for that.
+            Incoming::Stream { stream, .. } => !stream.is_full(),
+            Incoming::Whole(_) | Incoming::Unwanted { .. } => true,
+        }
     }
 
     /// Nothing is owed, and no request is on its way in pieces.

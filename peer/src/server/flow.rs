@@ -105,7 +105,7 @@ impl Stream {
             writer: None,
             connection,
         };
-        Rc::new(Stream { limit, peer, flow: RefCell::new(flow) })
+        Rc::new(Stream { limit: limit.max(1), peer, flow: RefCell::new(flow) })
     }
 
     pub(super) fn poll_read(

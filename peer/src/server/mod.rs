@@ -4,6 +4,9 @@
 //! `grc-compress: gzip` means that both bodies are compressed. A request with `transfer-encoding: chunked` may be streamed:
 //! its header `_gr` has id and service as JSON, `_a` names an action and `_ar` has arguments as JSON.
 //!
+//! A client that ends its side of the connection is taken to have hung up, since the two look the same: answers that are
+//! complete still go out, handlers at work are dropped. (Node's server sends nothing more either, but lets them run.)
+//!
 //! | what is wrong | answer |
 //! |---|---|
 //! | nobody is there for the service | error `ERR_SERVICE_NOTFOUND` |

@@ -27,7 +27,12 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(channel: Channel, high_water: usize) -> Outbox {
-        Outbox { channel, high_water, small: BytesMut::new(), large: VecDeque::new() }
+        Outbox {
+            channel,
+            high_water: high_water.max(1),
+            small: BytesMut::new(),
+            large: VecDeque::new(),
+        }
     }
 
     /// Whether nothing more should be added now.

@@ -34,6 +34,23 @@ fn too_many_requests_in_hand() {
 }
 
 #[test]
+fn limits_of_nothing_let_one_through() {
+    let config =
+        Config { max_pipelined: 0, stream_buffer: 0, write_high_water: 0, ..Config::default() };
+    with(config, |rig| {
+        let mut client = rig.client();
+        for _ in 0..3 {
+            client.ask(r#"["r","echo",1]"#);
+        }
+        assert_eq!(client.call(r#"["r","many",100000]"#).body.len(), 100_013);
+        let gr = "POST / HTTP/1.1\r\nhost: a\r\n_gr: [\"R\",\"count\"]\r\n";
+        client
+            .send(format!("{gr}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n"));
+        assert_eq!(client.answer().status, 200);
+    });
+}
+
+#[test]
 fn too_many_bytes_of_requests() {
     let config = Config { max_held: 100_000, max_inflated: 1_000_000, ..Config::default() };
     with(config, |rig| {
