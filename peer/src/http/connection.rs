@@ -191,7 +191,13 @@ impl Connection {
         let mut parser = self.parser.borrow_mut();
         loop {
             match parser.receive(&mut input) {
-                Ok(None) => return,
+                Ok(None) => {
+                    if parser.phase() == Phase::Finished && self.slots.borrow().are_waiting() {
+                        // That was the last answer. Those who wait for another need not wait for the connection's end.
+                        self.fail(Failed::Closed);
+                    }
+                    return;
+                }
                 Ok(Some(Event::Response(response))) => {
                     let answer = self.answer(&response);
                     let answer = answer
@@ -341,6 +347,11 @@ impl Slots {
         *slot = Slot::Left;
         self.forget();
         under_way
+    }
+
+    /// Whether an answer is still to come.
+    fn are_waiting(&self) -> bool {
+        self.answered < self.slots.len()
     }
 
     /// Drops those in front that are over.

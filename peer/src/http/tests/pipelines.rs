@@ -97,6 +97,25 @@ fn one_who_leaves_does_not_take_the_others_answers() {
 }
 
 #[test]
+fn after_the_last_answer_the_others_are_told() {
+    run(|any| async move {
+        let site = Site::start(any, |mut peer, _| async move {
+            peer.request().await.expect("a request");
+            peer.request().await.expect("a request");
+            peer.write("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx");
+            // It says so and does not do it.
+            peer.hear_out().await;
+        });
+        let pool = pool_of(1, 2);
+        let calls = [(); 2].map(|()| start(&pool, &site, "x", true, LONG));
+        let [first, second] = calls;
+        assert_eq!(first.await.unwrap(), Ok("x".into()));
+        assert_eq!(second.await.unwrap(), Err(Failed::Closed));
+        site.end(&pool).await;
+    });
+}
+
+#[test]
 fn what_is_queued_behind_a_request_does_not_hide_that_it_has_left() {
     run(|any| async move {
         let site = Site::start(any, |peer, _| async move {
