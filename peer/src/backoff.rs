@@ -26,7 +26,8 @@ impl Random {
     /// A time around `mean`, evenly from `1 - spread` to `1 + spread` of it; `spread` is at most 1.
     pub(crate) fn around(&self, mean: Duration, spread: f64) -> Duration {
         let factor = self.0.borrow_mut().random_range(-1.0..=1.0_f64) * spread.clamp(0.0, 1.0);
-        mean.mul_f64(1.0 + factor)
+        // Settings may be as long as a Duration can be.
+        Duration::try_from_secs_f64(mean.as_secs_f64() * (1.0 + factor)).unwrap_or(Duration::MAX)
     }
 }
 

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use grenache_engine::{live_tasks, now, sleep, spawn_local, timeout};
-use grenache_peer::Error;
 use grenache_peer::link::{Config, Grape, Link};
+use grenache_peer::{Backoff, Error};
 use support::{
     Answer, Directory, Fake, answer_as_grape, grape, grape_at, ms, nobody, settle, simulated,
 };
@@ -303,6 +303,27 @@ fn announcements_are_repeated_within_a_peers_lifetime() {
         let count = grape.count();
         sleep(Duration::from_secs(3600)).await;
         assert_eq!(grape.count(), count);
+    });
+}
+
+#[test]
+fn settings_may_be_without_end() {
+    simulated(16, || async {
+        let grape = grape(&known("b"));
+        let never = Duration::MAX;
+        let config = Config {
+            request_timeout: never,
+            announce_interval: never,
+            aside: Backoff { first: never, longest: never },
+            ..Config::default()
+        };
+        let gone = nobody();
+        let link = Link::new(&[gone.into(), grape.addr.into()], config, None).unwrap();
+        let announcing = link.start_announcing("a", 7);
+        timeout(ms(1000), announcing.announced()).await.unwrap();
+        assert!(link.lookup("b").await.is_ok());
+        settle().await;
+        assert_eq!(grape.count(), 2);
     });
 }
 

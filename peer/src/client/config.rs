@@ -36,7 +36,7 @@ pub struct Config {
     /// How long a destination that failed is left out. After that one request probes it.
     pub aside: Backoff,
     /// Failures in a row after which a destination that can be connected to is set aside. One that cannot is set aside at the
-    /// first.
+    /// first. That it did not answer a caller who waited for less than 10 ms is no failure of it.
     pub failures_before_aside: u32,
     /// Destinations that are remembered per core; the one that was used least recently makes room.
     pub max_destinations: usize,

@@ -92,7 +92,8 @@ impl Destination {
                 let often = self.failures.get() >= config.failures_before_aside;
                 if health == Health::Down || proving || often {
                     self.asides.set(self.asides.get().saturating_add(1));
-                    self.aside_until.set(now + config.aside.pause(self.asides.get(), random));
+                    let pause = config.aside.pause(self.asides.get(), random);
+                    self.aside_until.set(now.saturating_add(pause));
                 }
             }
         }

@@ -23,7 +23,7 @@ const LARGE: usize = 64 * 1024;
 /// The same for decompressing, which can make a thousand times as much of it.
 const LARGE_PACKED: usize = 4 * 1024;
 
-/// Not every worker can be asked to answer in less.
+/// Not every worker can be asked to answer in less. Said in [`Config::failures_before_aside`](super::Config).
 const HURRY: Duration = Duration::from_millis(10);
 
 /// Bytes of a body that is no reply which are passed on in an error.

@@ -164,7 +164,7 @@ impl Grapes {
         if known.aside_until.get() <= now() {
             known.failures.set(known.failures.get().saturating_add(1));
             let pause = self.config.aside.pause(known.failures.get(), random);
-            known.aside_until.set(now() + pause);
+            known.aside_until.set(now().saturating_add(pause));
         }
     }
 
@@ -175,7 +175,7 @@ impl Grapes {
         body: &Bytes,
     ) -> Result<(u16, Bytes), NoAnswer> {
         let limit = self.config.request_timeout;
-        let deadline = now() + limit;
+        let deadline = now().saturating_add(limit);
         let addresses = match known.addresses.borrow().clone() {
             Some(addresses) => addresses,
             None => Rc::from([]),
