@@ -64,7 +64,8 @@ async fn pass_on(mut replies: client::Replies, sender: Sender<Part>, _stay: Rc<S
 }
 
 impl Replies {
-    /// Replies that are still to come, those that wait to be taken included.
+    /// Replies that are still to come, those that wait to be taken included; after the end those that will not come, because
+    /// the handle was stopped.
     pub fn left(&self) -> usize {
         self.left
     }
@@ -77,7 +78,7 @@ impl Replies {
     }
 
     fn count(&mut self, part: Option<Part>) -> Option<Part> {
-        self.left = if part.is_some() { self.left.saturating_sub(1) } else { 0 };
+        self.left = self.left.saturating_sub(usize::from(part.is_some()));
         part
     }
 }
@@ -106,6 +107,7 @@ impl Iterator for BlockingReplies {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
+        // A handle that is stopped ends it early.
         (0, Some(self.0.left))
     }
 }

@@ -90,5 +90,7 @@ mod tests {
         for (waiting, used) in [(false, false), (true, true), (false, true)] {
             assert!(Failed::broken(&alert, waiting, used).may_have_run(), "{waiting} {used}");
         }
+        let other = io::Error::from(tls::Error::Protocol("an internal error".into()));
+        assert!(Failed::broken(&other, true, false).may_have_run());
     }
 }

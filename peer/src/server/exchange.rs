@@ -102,7 +102,7 @@ impl Exchange {
             Incoming::Whole(body) => body.bytes.len(),
             _ => 0,
         };
-        if self.last || self.held.resize(buffered + collected, self.server.config.max_held) {
+        if self.held.resize(buffered + collected, self.server.config.max_held) || self.last {
             return true;
         }
         self.incoming = Incoming::None;

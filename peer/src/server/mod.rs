@@ -91,7 +91,8 @@ pub struct Server {
     stage: Cell<Stage>,
     /// Tasks that have to know when the stage changes, which are all of the server's.
     tasks: RefCell<Slab<Waker>>,
-    drained: RefCell<Option<Waker>>,
+    /// Who waits for the last task to end.
+    drained: RefCell<Vec<Waker>>,
     /// The date as answers tell it, and until when it is right.
     date: Cell<([u8; 29], Duration)>,
     /// What connections gather their answers in.
@@ -198,7 +199,9 @@ impl Server {
             if self.tasks.borrow().is_empty() {
                 return Poll::Ready(());
             }
-            *self.drained.borrow_mut() = Some(context.waker().clone());
+            let mut waiters = self.drained.borrow_mut();
+            waiters.retain(|waiter| !waiter.will_wake(context.waker()));
+            waiters.push(context.waker().clone());
             Poll::Pending
         })
         .await;
@@ -262,9 +265,7 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.server.tasks.borrow_mut().remove(self.key);
-        if let Some(waiter) = self.server.drained.take() {
-            waiter.wake();
-        }
+        self.server.drained.take().into_iter().for_each(Waker::wake);
     }
 }
 

@@ -44,7 +44,12 @@ impl Error {
             rustls::Error::NoCertificatesPresented => {
                 Self::Untrusted(format!("the {peer} has shown no certificate"))
             }
-            rustls::Error::AlertReceived(alert) => Self::Refused(refused(alert, peer, own)),
+            rustls::Error::AlertReceived(alert) => match refused(alert, peer, own) {
+                Some(why) => Self::Refused(why),
+                None => {
+                    Self::Protocol(format!("the {peer} has broken off with the alert {alert:?}"))
+                }
+            },
             rustls::Error::InvalidMessage(_) if session.protocol_version().is_none() => {
                 Self::Protocol(format!("the {peer} does not speak TLS"))
             }
@@ -102,10 +107,10 @@ fn untrusted(why: &CertificateError, peer: &str) -> String {
     }
 }
 
-/// What the peer's alert means.
-fn refused(alert: AlertDescription, peer: &str, own: &str) -> String {
+/// What the peer's alert means if it is one of those that refuse a handshake. Others may come at any time, for any reason.
+fn refused(alert: AlertDescription, peer: &str, own: &str) -> Option<String> {
     use AlertDescription as A;
-    match alert {
+    Some(match alert {
         A::CertificateRequired => format!("the {peer} asks for a certificate; give this {own} one"),
         A::UnknownCA => format!(
             "the {peer} does not trust the authority of this {own}'s certificate; list it there"
@@ -133,8 +138,8 @@ fn refused(alert: AlertDescription, peer: &str, own: &str) -> String {
         A::ProtocolVersion => format!("the {peer} speaks neither TLS 1.3 nor 1.2"),
         A::NoApplicationProtocol => format!("the {peer} does not speak HTTP/1.1"),
         A::UnrecognisedName => format!("the {peer} has no certificate for the name asked for"),
-        other => format!("the {peer} has broken off with the alert {other:?}"),
-    }
+        _ => return None,
+    })
 }
 
 impl fmt::Display for Error {
@@ -160,5 +165,22 @@ impl From<Error> for io::Error {
             Error::Broken(kind, _) => kind,
         };
         io::Error::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_alerts_refuse_a_handshake() {
+        use AlertDescription as A;
+        for alert in [A::CertificateRequired, A::UnknownCA, A::AccessDenied, A::HandshakeFailure] {
+            assert!(refused(alert, "server", "client").is_some(), "{alert:?}");
+        }
+        // After these it is open what the peer had read before.
+        for alert in [A::InternalError, A::BadRecordMac, A::UserCanceled, A::UnexpectedMessage] {
+            assert!(refused(alert, "server", "client").is_none(), "{alert:?}");
+        }
     }
 }
