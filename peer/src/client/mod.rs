@@ -109,7 +109,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Remote`] is the handler's own error; [`Error::LookupEmpty`] if nobody announces the service;
-    /// [`Error::Timeout`] exactly when [`Call::timeout`] is over; [`Error::Busy`] if [`Config::max_in_flight`] is reached. The
+    /// [`Error::Timeout`] exactly when [`Call::timeout`] is over, or when all tries have had their
+    /// [`attempt_timeout`](Call::attempt_timeout); [`Error::Busy`] if [`Config::max_in_flight`] is reached. The
     /// others say what went wrong between here and the worker; [`Error::may_have_run`] tells whether it is safe to call again.
     pub async fn request(&self, call: Call) -> Result<Json, Error> {
         let deadline = now().saturating_add(call.timeout);

@@ -12,7 +12,7 @@ use crate::error::Error;
 /// for it.
 ///
 /// Calls have begun when they return this, and go on whether anybody polls it or not; dropping it before the result is there
-/// cancels them.
+/// cancels them. What is asked of a [`Stream`](super::Stream) begins only when it is polled or waited for.
 #[must_use = "dropping it cancels the work"]
 pub struct Asked<T> {
     state: State<T>,
