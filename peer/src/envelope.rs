@@ -150,6 +150,26 @@ pub(crate) fn decode_reply(body: &Bytes) -> Result<Reply, Malformed> {
     Ok(Reply { rid, outcome })
 }
 
+/// Reads a body as a worker and as a client do, and checks what comes out: for the fuzz target.
+#[doc(hidden)]
+pub fn probe(body: &[u8]) {
+    let body = Bytes::copy_from_slice(body);
+    if let Ok(request) = decode_request(&body) {
+        let rid = Rid([b'0'; Rid::LEN]);
+        let again = encode_request(&rid, &request.key, &request.payload);
+        let Ok(back) = decode_request(&again) else { panic!("{again:?} is no request") };
+        assert!(rid.is(&back.rid) && back.key == request.key && back.payload == request.payload);
+        let header = encode_stream_header(&rid, &request.key);
+        assert!(header.iter().all(|byte| (b' '..0x7f).contains(byte)), "{header:?}");
+        assert!(decode_request(&header).is_ok_and(|back| back.key == request.key));
+    }
+    if let Ok(reply) = decode_reply(&body) {
+        let mut again = BytesMut::new();
+        encode_reply(&mut again, &reply.rid, reply.outcome.as_ref().map_err(String::as_str));
+        assert_eq!(decode_reply(&again.freeze()), Ok(reply));
+    }
+}
+
 fn decode(body: &[u8]) -> Result<[Option<&RawValue>; 3], Malformed> {
     let Triple(parts) = serde_json::from_slice(body).map_err(|_| Malformed)?;
     Ok(parts)
@@ -288,6 +308,19 @@ mod tests {
         assert_eq!(written(Ok(&Json::of("hello").unwrap())), r#"["r",null,"hello"]"#);
         assert_eq!(written(Err("a\"b")), r#"["r","a\"b",null]"#);
         assert_eq!(written(Err("")), r#"["r","ERR_REMOTE",null]"#);
+    }
+
+    #[test]
+    fn cut_or_damaged_anywhere() {
+        let whole = encode_request(&rid(), "a\"\u{20ac}", &Json::of(&["\u{1f600}"]).unwrap());
+        for cut in 0..whole.len() {
+            assert_eq!(decode_request(&whole.slice(..cut)), Err(Malformed), "{cut}");
+            for byte in [0, b'"', b'\\', b'[', b']', b',', 0x80, 0xff] {
+                let mut damaged = whole.to_vec();
+                damaged[cut] = byte;
+                probe(&damaged);
+            }
+        }
     }
 
     #[test]

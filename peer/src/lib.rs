@@ -106,6 +106,8 @@ pub mod worker;
 pub use backoff::Backoff;
 pub use client::{Call, Client, StreamCall};
 pub use context::Context;
+#[doc(hidden)]
+pub use envelope::probe;
 pub use error::{Error, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use handle::{Asked, Handle};
