@@ -1,0 +1,3 @@
+//! The command `loadgen`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! How what a run found is shown and kept.
