@@ -20,4 +20,4 @@ mod put;
 mod request;
 mod serve;
 mod services;
-mod tls;
+pub mod tls;

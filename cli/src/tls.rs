@@ -10,7 +10,7 @@ use crate::exit::Failure;
 /// How workers are reached over TLS. Without any of these they are called without TLS.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "TLS options")]
-pub(crate) struct ClientTls {
+pub struct ClientTls {
     /// Call workers over TLS (any other --tls option says so too)
     #[arg(long)]
     tls: bool,
@@ -46,7 +46,7 @@ impl ClientTls {
     ///
     /// # Errors
     /// A file that cannot be read or used.
-    pub(crate) fn config(&self) -> Result<Option<tls::ClientTls>, Failure> {
+    pub fn config(&self) -> Result<Option<tls::ClientTls>, grenache_peer::Error> {
         let asked = self.tls
             || self.tls_ca.is_some()
             || self.tls_cert.is_some()

@@ -1,4 +1,4 @@
-//! Writes KRPC messages. Keys of dictionaries come in sorted order, as bencode wants and Node does.
+//! Writes KRPC messages (BEP5, BEP44). Keys of dictionaries come in sorted order, as bencode wants and Node does.
 
 use crate::bencode::{write_bytes, write_integer, write_length};
 use crate::contact::{COMPACT_CONTACT, COMPACT_PEER, Contact, peer_to_compact};
@@ -90,32 +90,46 @@ fn write_end(out: &mut Vec<u8>, transaction: &[u8], kind: u8) {
     out.push(b'e');
 }
 
-/// What our own queries ask, with their arguments.
-pub(crate) enum Ask<'a> {
+/// What a query asks, with its arguments.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask<'a> {
+    /// BEP5: is the node there?
     Ping,
+    /// BEP5: contacts close to a target.
     FindNode {
+        /// The target.
         target: &'a [u8],
     },
+    /// BEP5: peers of a key and a token.
     GetPeers {
+        /// The key: the name of a service as it is.
         info_hash: &'a [u8],
     },
-    /// Port 0 stands for the port that the datagram comes from.
+    /// BEP5: the sender is a peer of a key. Port 0 stands for the port that the datagram comes from.
     AnnouncePeer {
+        /// The key: the name of a service as it is.
         info_hash: &'a [u8],
+        /// The peer's port.
         port: u16,
+        /// What the node has given in answer to `GetPeers`.
         token: &'a [u8],
     },
+    /// BEP44: an item, and a token.
     Get {
+        /// The item's key.
         target: &'a [u8],
     },
+    /// BEP44: store an item.
     Put {
+        /// The item.
         item: &'a Put,
+        /// What the node has given in answer to `Get`.
         token: &'a [u8],
     },
 }
 
-/// Writes the query `ask` of node `id`.
-pub(crate) fn write_query(out: &mut Vec<u8>, transaction: &[u8], id: &NodeId, ask: &Ask<'_>) {
+/// Appends the query `ask` of node `id`.
+pub fn write_query(out: &mut Vec<u8>, transaction: &[u8], id: &NodeId, ask: &Ask<'_>) {
     let write_id = |out: &mut Vec<u8>| {
         out.extend_from_slice(b"2:id20:");
         out.extend_from_slice(id.as_bytes());

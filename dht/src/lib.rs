@@ -19,7 +19,7 @@ mod config;
 mod contact;
 mod deadlines;
 mod dht;
-mod encode;
+pub mod encode;
 mod error;
 mod event;
 mod id;

@@ -94,6 +94,7 @@ pub(crate) struct Executor {
     spawned: Cell<u64>,
     panicked: Cell<u64>,
     turns: Cell<u64>,
+    spun: Cell<Duration>,
 }
 
 impl Executor {
@@ -117,6 +118,7 @@ impl Executor {
             spawned: Cell::new(0),
             panicked: Cell::new(0),
             turns: Cell::new(0),
+            spun: Cell::new(Duration::ZERO),
         })
     }
 
@@ -189,17 +191,22 @@ impl Executor {
         let Idle::Spin(patience) = self.idle.get() else { return false };
         let deadline = self.next_deadline();
         let mut started = None;
-        loop {
+        // How long it looked in vain: until before the look that found something, as that one had something to do.
+        let mut vain = Duration::ZERO;
+        let found = loop {
             self.poll_driver(Wait::No);
             let now = self.now.get();
             if self.has_work() || deadline.is_some_and(|deadline| deadline <= now) {
-                return true;
+                break true;
             }
-            if now.saturating_sub(*started.get_or_insert(now)) >= patience {
-                return false;
+            vain = now.saturating_sub(*started.get_or_insert(now));
+            if vain >= patience {
+                break false;
             }
             std::hint::spin_loop();
-        }
+        };
+        self.spun.set(self.spun.get() + vain);
+        found
     }
 
     /// Wakes tasks for what others have brought.
@@ -325,6 +332,7 @@ impl Executor {
             tasks_spawned: self.spawned.get(),
             tasks_panicked: self.panicked.get(),
             turns: self.turns.get(),
+            spun: self.spun.get(),
             ..self.sockets.borrow().stats
         }
     }

@@ -24,9 +24,17 @@ impl StopSignals {
     /// # Errors
     /// If no thread can be started.
     pub fn stop(self, stopper: Stopper) -> io::Result<()> {
+        self.act(move || stopper.stop())
+    }
+
+    /// Calls `act` at the first signal, on a thread of its own, and exits the process with status 1 at the second.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn act(self, act: impl FnOnce() + Send + 'static) -> io::Result<()> {
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             crate::sys::wait_for_signal(&self.set);
-            stopper.stop();
+            act();
             crate::sys::wait_for_signal(&self.set);
             std::process::exit(1);
         })?;

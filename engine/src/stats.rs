@@ -1,5 +1,7 @@
 //! Counters of one core.
 
+use std::time::Duration;
+
 /// What a core has counted since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -37,4 +39,6 @@ pub struct Stats {
     pub tasks_panicked: u64,
     /// Turns of the executor.
     pub turns: u64,
+    /// Time spent looking for work in vain ([`Idle::Spin`](crate::Idle::Spin)): CPU time that did nothing.
+    pub spun: Duration,
 }

@@ -2,7 +2,8 @@
 #![no_main]
 
 use grenache_peer::link::Grape;
-use grenache_peer::{Fingerprint, Json, probe};
+use grenache_peer::envelope::probe;
+use grenache_peer::{Fingerprint, Json};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

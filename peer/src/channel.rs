@@ -1,4 +1,4 @@
-//! A connection, plain or TLS.
+//! A connection, plain or TLS: what clients and servers of every transport read from and write to.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,8 +14,10 @@ use crate::tls::{self, Certificate};
 /// A connection with the verbs of [`TcpStream`]. Clones are the same connection; it ends in good
 /// order when the last one is dropped.
 #[derive(Clone)]
-pub(crate) enum Channel {
+pub enum Channel {
+    /// Without TLS.
     Plain(TcpStream),
+    /// With TLS, its handshake done.
     Tls(tls::Stream),
 }
 
@@ -31,10 +33,7 @@ impl Channel {
     /// # Errors
     /// The connection broke. Of TLS connections the error may wrap a [`tls::Error`], among them
     /// [`tls::Error::Truncated`] of kind `UnexpectedEof`.
-    pub(crate) fn poll_recv(
-        &self,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<Received>>> {
+    pub fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         match self {
             Self::Plain(stream) => {
                 stream.poll_recv(context).map_ok(|data| data.map(Received::Plain))
@@ -45,7 +44,7 @@ impl Channel {
 
     /// Queues a copy of `bytes`. Written to a broken or shut down connection they vanish; more than
     /// the engine's `Limits::send_cap` in the queue resets the connection.
-    pub(crate) fn write(&self, bytes: &[u8]) {
+    pub fn write(&self, bytes: &[u8]) {
         match self {
             Self::Plain(stream) => stream.write(bytes),
             Self::Tls(stream) => stream.write(bytes),
@@ -53,7 +52,7 @@ impl Channel {
     }
 
     /// Queues `data`, on plain connections without copying it; otherwise as [`write`](Self::write).
-    pub(crate) fn send(&self, data: Bytes) {
+    pub fn send(&self, data: Bytes) {
         match self {
             Self::Plain(stream) => stream.send(data),
             Self::Tls(stream) => stream.write(&data),
@@ -61,7 +60,7 @@ impl Channel {
     }
 
     /// Bytes queued and not yet taken by the kernel, with what TLS adds.
-    pub(crate) fn queued(&self) -> usize {
+    pub fn queued(&self) -> usize {
         self.tcp().queued()
     }
 
@@ -69,7 +68,7 @@ impl Channel {
     ///
     /// # Errors
     /// The connection broke.
-    pub(crate) async fn drained(&self, below: usize) -> io::Result<()> {
+    pub async fn drained(&self, below: usize) -> io::Result<()> {
         if let Self::Tls(stream) = self {
             stream.intact()?;
         }
@@ -78,7 +77,7 @@ impl Channel {
 
     /// Ends this side once the queue is out (with TLS `close_notify`, then FIN). The peer may go on
     /// sending.
-    pub(crate) fn shutdown(&self) {
+    pub fn shutdown(&self) {
         match self {
             Self::Plain(stream) => stream.shutdown(),
             Self::Tls(stream) => stream.shutdown(),
@@ -86,17 +85,17 @@ impl Channel {
     }
 
     /// Breaks the connection off (RST), for all clones; what is queued does not leave.
-    pub(crate) fn abort(&self) {
+    pub fn abort(&self) {
         self.tcp().abort();
     }
 
     /// The peer's address.
-    pub(crate) fn peer_addr(&self) -> SocketAddr {
+    pub fn peer_addr(&self) -> SocketAddr {
         self.tcp().peer_addr()
     }
 
     /// The certificate the peer has shown and this side has accepted.
-    pub(crate) fn certificate(&self) -> Option<&Rc<Certificate>> {
+    pub fn certificate(&self) -> Option<&Rc<Certificate>> {
         match self {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.certificate(),
@@ -113,7 +112,7 @@ impl Channel {
 
 /// Bytes received, without what TLS adds.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub enum Received {
     /// In the buffer they were received in.
     Plain(RecvBuf),
     /// Decrypted.
@@ -122,7 +121,7 @@ pub(crate) enum Received {
 
 impl Received {
     /// Removes the first `count` bytes, or all if there are fewer.
-    pub(crate) fn advance(&mut self, count: usize) {
+    pub fn advance(&mut self, count: usize) {
         match self {
             Self::Plain(data) => data.advance(count),
             Self::Tls(data) => bytes::Buf::advance(data, count.min(data.len())),

@@ -1,4 +1,5 @@
-//! Requests and replies as they stand on the wire: `[rid, key, payload]` and `[rid, error, result]`.
+//! Requests and replies as they stand on the wire: `[rid, key, payload]` and `[rid, error, result]`. For those who speak it
+//! without [`Client`](crate::Client) or [`server`](crate::server).
 //!
 //! What is inside stays a slice of the body that it came in.
 
@@ -17,7 +18,7 @@ use crate::json::Json;
 
 /// A body that is no envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub struct Malformed;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,29 +33,35 @@ pub(crate) struct Request<'a> {
 
 /// A reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reply {
+pub struct Reply {
     /// The id of the request.
-    pub(crate) rid: Json,
+    pub rid: Json,
     /// The result, or the text of the handler's error.
-    pub(crate) outcome: Result<Json, String>,
+    pub outcome: Result<Json, String>,
 }
 
 /// Ids of requests: UUIDs of version 4, from a generator that is seeded by the engine.
-pub(crate) struct Rids(RefCell<StdRng>);
+#[derive(Debug)]
+pub struct Rids(RefCell<StdRng>);
 
 /// The id of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rid([u8; Rid::LEN]);
+pub struct Rid([u8; Rid::LEN]);
 
 impl Rids {
-    /// Needs to run on a core.
-    pub(crate) fn new() -> Rids {
+    /// A generator of its own.
+    ///
+    /// # Panics
+    /// Outside of a core.
+    #[expect(clippy::new_without_default, reason = "it works only on a core")]
+    pub fn new() -> Rids {
         let mut seed = [0; 32];
         fill_random(&mut seed);
         Rids(RefCell::new(StdRng::from_seed(seed)))
     }
 
-    pub(crate) fn draw(&self) -> Rid {
+    /// The next id.
+    pub fn draw(&self) -> Rid {
         let mut random = [0; 16];
         self.0.borrow_mut().fill_bytes(&mut random);
         let mut text = [0; Rid::LEN];
@@ -66,12 +73,13 @@ impl Rids {
 impl Rid {
     const LEN: usize = 36;
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// As text: 36 characters.
+    pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// Whether a reply bears this id.
-    pub(crate) fn is(&self, json: &Json) -> bool {
+    pub fn is(&self, json: &Json) -> bool {
         matches!(&json.as_bytes()[..], [b'"', text @ .., b'"'] if text == self.0)
     }
 }
@@ -83,7 +91,7 @@ impl fmt::Debug for Rid {
 }
 
 /// The body of a request.
-pub(crate) fn encode_request(rid: &Rid, key: &str, payload: &Json) -> Bytes {
+pub fn encode_request(rid: &Rid, key: &str, payload: &Json) -> Bytes {
     let payload = payload.as_bytes();
     let mut out = BytesMut::with_capacity(Rid::LEN + key.len() + payload.len() + 16);
     out.put_slice(b"[\"");
@@ -139,7 +147,10 @@ pub(crate) fn decode_request(body: &Bytes) -> Result<Request<'_>, Malformed> {
 }
 
 /// Takes a reply apart. As in Node, an error is what JavaScript takes for true.
-pub(crate) fn decode_reply(body: &Bytes) -> Result<Reply, Malformed> {
+///
+/// # Errors
+/// It is no array of at least one value.
+pub fn decode_reply(body: &Bytes) -> Result<Reply, Malformed> {
     let [rid, error, result] = decode(body)?;
     let rid = slice(body, rid.ok_or(Malformed)?);
     let error = error.filter(|error| !matches!(error.get(), "null" | "false" | "0" | "\"\""));

@@ -88,10 +88,10 @@
 //! those. With `client_tls` all workers are called over TLS.
 
 mod backoff;
-mod channel;
+pub mod channel;
 pub mod client;
 mod context;
-mod envelope;
+pub mod envelope;
 mod error;
 mod fingerprint;
 mod gzip;
@@ -104,10 +104,9 @@ pub mod tls;
 pub mod worker;
 
 pub use backoff::Backoff;
+pub use channel::Channel;
 pub use client::{Call, Client, StreamCall};
 pub use context::Context;
-#[doc(hidden)]
-pub use envelope::probe;
 pub use error::{Error, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use handle::{Asked, Handle};

@@ -23,7 +23,7 @@ const SESSIONS: usize = 8;
 
 /// Makes handshakes. Clones share the sessions; one per core.
 #[derive(Clone)]
-pub(crate) struct Connector {
+pub struct Connector {
     shared: Rc<Shared>,
 }
 
@@ -43,9 +43,11 @@ enum FixedName {
 }
 
 impl Connector {
+    /// A connector with `settings`, for one core.
+    ///
     /// # Errors
     /// Settings that cannot be.
-    pub(crate) fn new(settings: &ClientTls) -> Result<Self, crate::Error> {
+    pub fn new(settings: &ClientTls) -> Result<Self, crate::Error> {
         let unusable = |error: rustls::Error| crate::Error::Tls(error.to_string());
         let name = match &settings.name {
             Name::Address => FixedName::None,
@@ -78,7 +80,7 @@ impl Connector {
     ///
     /// # Errors
     /// Why there is no session; the connection is closed then.
-    pub(crate) async fn connect(&self, stream: TcpStream, host: &str) -> Result<Channel, Error> {
+    pub async fn connect(&self, stream: TcpStream, host: &str) -> Result<Channel, Error> {
         let to = stream.peer_addr();
         let name = match &self.shared.name {
             FixedName::Is(name) => name.clone(),

@@ -11,7 +11,7 @@ use super::verify::NotListed;
 /// Why there is no session, or no longer.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
+pub enum Error {
     /// This side does not take the peer's certificate, or has seen none.
     Untrusted(String),
     /// The peer has refused, usually this side's certificate. With TLS 1.3 clients learn it only when
@@ -29,7 +29,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// The error inside an [`io::Error`] of a [`Channel`](crate::channel::Channel).
-    pub(crate) fn of(error: &io::Error) -> Option<&Self> {
+    pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
 

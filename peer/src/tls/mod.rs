@@ -35,12 +35,12 @@ mod verify;
 pub use authorities::Authorities;
 pub use certificate::Certificate;
 pub use config::{ClientTls, Clients, Name, ServerTls};
+pub use connector::Connector;
+pub use error::Error;
 pub use identity::Identity;
+pub use stream::Stream;
 
 pub(crate) use acceptor::Acceptor;
-pub(crate) use connector::Connector;
-pub(crate) use error::Error;
-pub(crate) use stream::Stream;
 
 use std::sync::{Arc, LazyLock};
 

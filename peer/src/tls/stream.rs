@@ -23,7 +23,7 @@ const KEEP: usize = 4 * 1024;
 /// At most one receive buffer and one record are in memory as plaintext: the next bytes are decrypted
 /// when the last are asked for, so a reader that rests holds up the peer as on plain connections.
 #[derive(Clone)]
-pub(crate) struct Stream {
+pub struct Stream {
     shared: Rc<Shared>,
 }
 
