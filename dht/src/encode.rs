@@ -8,23 +8,18 @@ use crate::store::Put;
 
 /// The fields of a response, written in the order of their names.
 #[derive(Default)]
-pub(crate) struct Reply<'a> {
-    pub(crate) k: Option<&'a [u8]>,
-    pub(crate) nodes: Option<&'a [Contact]>,
-    pub(crate) seq: Option<i64>,
-    pub(crate) sig: Option<&'a [u8]>,
-    pub(crate) token: Option<&'a [u8]>,
-    pub(crate) v: Option<&'a [u8]>,
-    pub(crate) values: &'a [[u8; COMPACT_PEER]],
+pub struct Reply<'a> {
+    pub k: Option<&'a [u8]>,
+    pub nodes: Option<&'a [Contact]>,
+    pub seq: Option<i64>,
+    pub sig: Option<&'a [u8]>,
+    pub token: Option<&'a [u8]>,
+    pub v: Option<&'a [u8]>,
+    pub values: &'a [[u8; COMPACT_PEER]],
 }
 
 /// Writes a response of node `id` to the query `transaction`.
-pub(crate) fn write_response(
-    out: &mut Vec<u8>,
-    transaction: &[u8],
-    id: &NodeId,
-    reply: &Reply<'_>,
-) {
+pub fn write_response(out: &mut Vec<u8>, transaction: &[u8], id: &NodeId, reply: &Reply<'_>) {
     out.extend_from_slice(b"d1:rd2:id20:");
     out.extend_from_slice(id.as_bytes());
     if let Some(k) = reply.k {

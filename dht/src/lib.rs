@@ -19,6 +19,7 @@ mod config;
 mod contact;
 mod deadlines;
 mod dht;
+#[doc(hidden)] // Open to the benches and the load generator.
 pub mod encode;
 mod error;
 mod event;

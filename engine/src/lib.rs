@@ -47,7 +47,8 @@ mod thread;
 mod time;
 mod waiters;
 mod wake;
-mod wheel;
+#[doc(hidden)] // Open to the benches.
+pub mod wheel;
 
 pub use buffer::RecvBuf;
 pub use config::{BpfInstruction, Config, DriverChoice, DriverKind, Limits, Pinning};

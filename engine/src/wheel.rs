@@ -16,7 +16,7 @@ const NONE: u32 = u32::MAX;
 
 /// Names a timer until it fires or is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimerId {
+pub struct TimerId {
     slot: u32,
     sequence: u64,
 }
@@ -30,7 +30,7 @@ struct Timer {
     next: u32,
 }
 
-pub(crate) struct Wheel {
+pub struct Wheel {
     timers: Slab<Timer>,
     heads: [u32; LEVELS * SLOTS],
     occupied: [u64; LEVELS],
@@ -45,7 +45,7 @@ fn tick_of(time: Duration) -> u64 {
 }
 
 impl Wheel {
-    pub(crate) fn new(now: Duration) -> Self {
+    pub fn new(now: Duration) -> Self {
         Self {
             timers: Slab::new(),
             heads: [NONE; LEVELS * SLOTS],
@@ -56,7 +56,7 @@ impl Wheel {
         }
     }
 
-    pub(crate) fn insert(&mut self, deadline: Duration, waker: Waker) -> TimerId {
+    pub fn insert(&mut self, deadline: Duration, waker: Waker) -> TimerId {
         self.sequence += 1;
         let sequence = self.sequence;
         let timer = Timer { deadline, sequence, waker, place: 0, previous: NONE, next: NONE };
@@ -76,7 +76,7 @@ impl Wheel {
         }
     }
 
-    pub(crate) fn cancel(&mut self, id: TimerId) {
+    pub fn cancel(&mut self, id: TimerId) {
         if self.timers.get(id.slot as usize).is_some_and(|timer| timer.sequence == id.sequence) {
             self.unlink(id.slot);
             self.timers.remove(id.slot as usize);
@@ -84,7 +84,7 @@ impl Wheel {
     }
 
     /// Wakes all timers due at `now`, by deadline and then by order of setting.
-    pub(crate) fn advance(&mut self, now: Duration) {
+    pub fn advance(&mut self, now: Duration) {
         let target = tick_of(now);
         if self.timers.is_empty() {
             self.tick = self.tick.max(target);
@@ -116,7 +116,7 @@ impl Wheel {
 
     /// When to call `advance` next: exact for timers within 64 ms, for later ones the time at which
     /// they come nearer.
-    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+    pub fn next_deadline(&self) -> Option<Duration> {
         let tick = self.next_occupied_tick()?;
         let start = Duration::from_millis(tick);
         if self.occupied[0] == 0 {

@@ -1,8 +1,8 @@
 //! Bodies of requests and replies, JSON values, fingerprints and the addresses of grapes: refused, or the same when written again.
 #![no_main]
 
-use grenache_peer::link::Grape;
 use grenache_peer::envelope::probe;
+use grenache_peer::link::Grape;
 use grenache_peer::{Fingerprint, Json};
 use libfuzzer_sys::fuzz_target;
 

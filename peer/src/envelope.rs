@@ -22,13 +22,13 @@ pub struct Malformed;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request<'a> {
+pub struct Request<'a> {
     /// Its id, mostly a text; goes back as it came.
-    pub(crate) rid: Json,
+    pub rid: Json,
     /// The service.
-    pub(crate) key: Cow<'a, str>,
+    pub key: Cow<'a, str>,
     /// What is asked.
-    pub(crate) payload: Json,
+    pub payload: Json,
 }
 
 /// A reply.
@@ -46,7 +46,7 @@ pub struct Rids(RefCell<StdRng>);
 
 /// The id of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Rid([u8; Rid::LEN]);
+pub struct Rid(pub [u8; Rid::LEN]);
 
 impl Rids {
     /// A generator of its own.
@@ -116,7 +116,7 @@ pub(crate) fn encode_stream_header(rid: &Rid, key: &str) -> Bytes {
 }
 
 /// Appends the body of a reply.
-pub(crate) fn encode_reply(out: &mut BytesMut, rid: &Json, outcome: Result<&Json, &str>) {
+pub fn encode_reply(out: &mut BytesMut, rid: &Json, outcome: Result<&Json, &str>) {
     let (result, error) = match outcome {
         Ok(result) => (&result.as_bytes()[..], None),
         Err(error) => (&b"null"[..], Some(error)),
@@ -137,7 +137,7 @@ pub(crate) fn encode_reply(out: &mut BytesMut, rid: &Json, outcome: Result<&Json
 }
 
 /// Takes a request apart. Like Node, it takes a missing payload for `null` and overlooks what follows the payload.
-pub(crate) fn decode_request(body: &Bytes) -> Result<Request<'_>, Malformed> {
+pub fn decode_request(body: &Bytes) -> Result<Request<'_>, Malformed> {
     let [rid, key, payload] = decode(body)?;
     Ok(Request {
         rid: rid.map_or_else(Json::null, |rid| slice(body, rid)),

@@ -91,6 +91,7 @@ mod backoff;
 pub mod channel;
 pub mod client;
 mod context;
+#[doc(hidden)] // Open to the load generator, the benches and a fuzz target.
 pub mod envelope;
 mod error;
 mod fingerprint;
