@@ -346,7 +346,7 @@ pub struct Step {
 pub struct Threshold {
     /// As it was written, such as `p99>2ms`.
     pub condition: String,
-    /// What was measured of it, in the unit of the condition.
+    /// What was measured of it: µs of times, percent of shares, 0 if there was nothing to measure.
     pub measured: f64,
     /// True if the run fails by it.
     pub failed: bool,
