@@ -22,20 +22,39 @@ impl Axis {
     pub(super) fn linear(name: &str, most: f64) -> Self {
         let most = if most > 0.0 { most } else { 1.0 };
         let step = [1.0, 2.0, 5.0, 10.0]
-            .map(|digit| digit * 10f64.powf((most / 6.0).log10().floor()))
+            .map(|digit| digit * 10f64.powf((most / 8.0).log10().floor()))
             .into_iter()
-            .find(|step| most / step <= 6.0)
+            .find(|step| most / step <= 8.0)
             .unwrap_or(most);
-        let ticks = (0..=6).map(|index| f64::from(index) * step).filter(|at| *at <= most);
-        Self {
-            name: name.into(),
-            range: 0.0..most,
-            ticks: ticks.map(|at| (at, number(at))).collect(),
-        }
+        // Nobody misses a thousandth, but 30 at the end of 29.99 seconds.
+        let near = most * 1.001;
+        let ticks = (0..=8).map(|index| f64::from(index) * step).filter(|at| *at <= near);
+        let ticks: Vec<_> = ticks.map(|at| (at, number(at))).collect();
+        let end = ticks.last().map_or(most, |(at, _)| at.max(most));
+        Self { name: name.into(), range: 0.0..end, ticks }
     }
 
-    /// Latencies, logarithmic, so that all of `values` (µs, positive) have their place.
+    /// Latencies (µs), logarithmic, so that all of `values` have their place. Those that are not above 0 have none.
     pub(super) fn latencies(name: &str, values: impl Iterator<Item = f64>) -> Self {
+        Self::logarithmic(name, values, micros_of_tick)
+    }
+
+    /// Rates, likewise.
+    pub(super) fn rates(name: &str, values: impl Iterator<Item = f64>) -> Self {
+        Self::logarithmic(name, values, number)
+    }
+
+    /// Where it begins and ends.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.range.start, self.range.end)
+    }
+
+    fn logarithmic(
+        name: &str,
+        values: impl Iterator<Item = f64>,
+        label: fn(f64) -> String,
+    ) -> Self {
+        let values = values.filter(|value| *value > 0.0);
         let (least, most) =
             values.fold((f64::INFINITY, 0.0_f64), |(least, most), v| (least.min(v), most.max(v)));
         // From one of 1, 2, 5, 10, 20 .. below to another above.
@@ -51,7 +70,7 @@ impl Axis {
         let ticks = shown
             .iter()
             .filter(|value| every || is_decade(**value).abs() < 1e-9)
-            .map(|value| (value.log10(), micros_of_tick(*value)));
+            .map(|value| (value.log10(), label(*value)));
         Self {
             name: name.into(),
             range: shown[0].log10()..shown[shown.len() - 1].log10(),
@@ -108,9 +127,9 @@ pub(super) fn percentile(percent: f64, count: u64) -> f64 {
     if beyond <= 0.0 { end } else { (-beyond.log10()).clamp(0.0, end) }
 }
 
-/// Where a latency (µs) is on its axis.
-pub(super) fn latency(micros: f64) -> f64 {
-    micros.log10()
+/// Where a value is on a logarithmic axis.
+pub(super) fn logarithm(value: f64) -> f64 {
+    value.log10()
 }
 
 #[cfg(test)]
@@ -145,7 +164,9 @@ mod tests {
 
     #[test]
     fn a_linear_axis_has_round_ticks() {
-        assert_eq!(labels(&Axis::linear("", 30.0)), ["0", "5", "10", "15", "20", "25", "30"]);
+        let thirty = ["0", "5", "10", "15", "20", "25", "30"];
+        assert_eq!(labels(&Axis::linear("", 30.0)), thirty);
+        assert_eq!(labels(&Axis::linear("", 29.99)), thirty);
         assert_eq!(labels(&Axis::linear("", 182_431.0)), ["0", "50,000", "100,000", "150,000"]);
         for most in [0.0, 0.4, 1.0, 61.0, f64::NAN] {
             let axis = Axis::linear("", most);

@@ -111,7 +111,7 @@ impl Chart {
     fn draw_on(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
         let mut plane = ChartBuilder::on(area)
             .margin(12)
-            .margin_right(48)
+            .margin_right(84)
             .x_label_area_size(96)
             .y_label_area_size(190)
             .build_cartesian_2d(&self.x, &self.y)?;

@@ -1,43 +1,26 @@
-//! Which charts a report has: latencies by percentile, what happened over time, and the knee.
-//!
-//! With one run each line has a colour of its own. With several the colour tells the run, and dashes tell what a line is of.
+//! Which charts a report has: the knee, latencies by percentile, and what happened over time.
 
 use std::io;
 
 use super::Run;
 use super::axis::{self, Axis};
-use super::chart::{BAD, Chart, Colour, LATE, Line, Mark, Shape, WANTED};
+use super::chart::{BAD, Colour, LATE, Shape};
 use super::figures::distributions;
-use super::tables::printable;
+use super::sketch::{Drawing, Sketch};
 use super::units::Unit;
 use crate::outcome::{Distribution, Knee, Outcome, Pace, Second, Step};
 
-/// A chart with what is said of it.
-#[derive(Debug)]
-pub(super) struct Curves {
-    pub(super) title: &'static str,
-    pub(super) svg: String,
-    pub(super) keys: Vec<Key>,
-}
-
-/// What a line or a mark is of.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) name: String,
-    /// Its colour's name in the style sheet.
-    pub(super) colour: &'static str,
-    /// How it is drawn, likewise.
-    pub(super) shape: &'static str,
-}
+/// What a line is of, and how it is taken from a second or a step.
+type Kind<T> = (&'static str, fn(&T) -> f64);
 
 /// All charts for which there is anything to draw.
 ///
 /// # Errors
 /// None that is known of.
-pub(super) fn all(runs: &[Run]) -> io::Result<Vec<Curves>> {
-    [percentiles(runs), throughput(runs), latencies(runs), knee(runs)]
+pub(super) fn all(runs: &[Run]) -> io::Result<Vec<Drawing>> {
+    [knee(runs), percentiles(runs), throughput(runs), latencies(runs)]
         .into_iter()
-        .filter(|sketch| sketch.shows_runs)
+        .filter(Sketch::shows_runs)
         .map(Sketch::draw)
         .collect()
 }
@@ -50,7 +33,7 @@ fn percentiles(runs: &[Run]) -> Sketch {
     let mut sketch = Sketch::new(
         "Latency by percentile",
         Axis::percentiles("percentile", count),
-        Axis::latencies("latency", shown.filter(|micros| *micros > 0.0)),
+        Axis::latencies("latency", shown),
     );
     let kinds = distributions(&Default::default()).map(|(kind, _)| kind);
     sketch.lines(runs, &kinds, |outcome, kind| {
@@ -64,7 +47,7 @@ fn curve(distribution: &Distribution) -> Vec<(f64, f64)> {
     let points = distribution.curve.iter().filter(|(_, micros)| *micros > 0.0);
     points
         .map(|(percent, micros)| {
-            (axis::percentile(*percent, distribution.count), axis::latency(*micros))
+            (axis::percentile(*percent, distribution.count), axis::logarithm(*micros))
         })
         .collect()
 }
@@ -80,9 +63,7 @@ fn throughput(runs: &[Run]) -> Sketch {
         Axis::linear("right answers per second", most * 1.05),
     );
     for rate in wanted {
-        let look = Look { colour: WANTED, dashed: true };
-        let name = format!("offered: {}", Unit::PerSecond.show(rate));
-        sketch.line(&name, look, vec![vec![(0.0, rate), (length(runs), rate)]]);
+        sketch.wanted(&format!("offered: {}", Unit::PerSecond.show(rate)), rate);
     }
     sketch.lines(runs, &["right answers"], |outcome, _| {
         vec![outcome.seconds.iter().map(|second| (middle(second), second.rate)).collect()]
@@ -103,7 +84,7 @@ fn throughput(runs: &[Run]) -> Sketch {
 
 /// How long the answers of each second took. A second without an answer is a gap.
 fn latencies(runs: &[Run]) -> Sketch {
-    const KINDS: [(&str, fn(&Second) -> f64); 3] =
+    const KINDS: [Kind<Second>; 3] =
         [("p99", |second| second.p99), ("p50", |second| second.p50), ("max", |second| second.max)];
     // Three lines of each of several runs would be a tangle.
     let kinds = if runs.len() == 1 { &KINDS[..] } else { &KINDS[..2] };
@@ -117,13 +98,13 @@ fn latencies(runs: &[Run]) -> Sketch {
     let mut sketch = Sketch::new(
         "Latency over time",
         Axis::linear("seconds", length(runs)),
-        Axis::latencies(name, values.filter(|micros| *micros > 0.0)),
+        Axis::latencies(name, values),
     );
     let names: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
     sketch.lines(runs, &names, |outcome, kind| {
         let of = kinds[kind].1;
         let answered = outcome.seconds.split(|second| of(second) <= 0.0);
-        let point = |second| (middle(second), axis::latency(of(second)));
+        let point = |second| (middle(second), axis::logarithm(of(second)));
         answered.map(|piece| piece.iter().map(point).collect()).collect()
     });
     sketch
@@ -131,24 +112,21 @@ fn latencies(runs: &[Run]) -> Sketch {
 
 /// What each step of a search offered, and how long answers then took.
 fn knee(runs: &[Run]) -> Sketch {
-    const KINDS: [(&str, fn(&Step) -> f64); 3] =
+    const KINDS: [Kind<Step>; 3] =
         [("p99", |step| step.p99), ("p50", |step| step.p50), ("p99.9", |step| step.p99_9)];
     let kinds = if runs.len() == 1 { &KINDS[..] } else { &KINDS[..2] };
     let knees = || runs.iter().filter_map(|run| run.outcome.knee.as_ref());
     let steps = || knees().flat_map(|knee| &knee.steps);
     let promised: Vec<_> = knees().flat_map(promises).collect();
-    let most = steps().map(|step| step.offered).fold(0.0, f64::max);
     let values = steps().flat_map(|step| kinds.iter().map(|(_, of)| of(step)));
     let values = values.chain(promised.iter().map(|(_, micros)| *micros));
     let mut sketch = Sketch::new(
         "Latency by offered rate",
-        Axis::linear("requests offered per second", most),
-        Axis::latencies("latency, corrected", values.filter(|micros| *micros > 0.0)),
+        Axis::rates("requests offered per second", steps().map(|step| step.offered)),
+        Axis::latencies("latency, corrected", values),
     );
     for (part, micros) in promised {
-        let look = Look { colour: WANTED, dashed: true };
-        let height = axis::latency(micros);
-        sketch.line(&format!("promised: {part}"), look, vec![vec![(0.0, height), (most, height)]]);
+        sketch.wanted(&format!("promised: {part}"), axis::logarithm(micros));
     }
     let names: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
     sketch.lines(runs, &names, |outcome, kind| {
@@ -156,7 +134,7 @@ fn knee(runs: &[Run]) -> Sketch {
     });
     let ended = |held: bool| {
         let steps = steps().filter(move |step| step.held == held && step.p99 > 0.0);
-        steps.map(|step| (step.offered, axis::latency(step.p99))).collect()
+        steps.map(|step| (axis::logarithm(step.offered), axis::logarithm(step.p99))).collect()
     };
     if runs.len() == 1 {
         sketch.marks("held", Shape::Dot, Colour::of_line(0), ended(true));
@@ -168,7 +146,8 @@ fn knee(runs: &[Run]) -> Sketch {
 /// The steps in which anything was answered, by what they offered.
 fn by_rate(knee: &Knee, of: fn(&Step) -> f64) -> Vec<(f64, f64)> {
     let answered = knee.steps.iter().filter(|step| of(step) > 0.0);
-    let mut points: Vec<_> = answered.map(|step| (step.offered, axis::latency(of(step)))).collect();
+    let mut points: Vec<_> =
+        answered.map(|step| (axis::logarithm(step.offered), axis::logarithm(of(step)))).collect();
     points.sort_by(|one, other| one.0.total_cmp(&other.0));
     points
 }
@@ -201,82 +180,4 @@ fn middle(second: &Second) -> f64 {
 /// How long the longest run took, s.
 fn length(runs: &[Run]) -> f64 {
     seconds(runs).map(|second| second.at + second.length).fold(0.0, f64::max)
-}
-
-/// A chart before it is drawn.
-struct Sketch {
-    title: &'static str,
-    chart: Chart,
-    keys: Vec<Key>,
-    /// There is more on it than what was asked for.
-    shows_runs: bool,
-}
-
-/// How a line is drawn.
-#[derive(Debug, Clone, Copy)]
-struct Look {
-    colour: Colour,
-    dashed: bool,
-}
-
-impl Sketch {
-    fn new(title: &'static str, x: Axis, y: Axis) -> Self {
-        let chart = Chart { x, y, lines: Vec::new(), marks: Vec::new() };
-        Self { title, chart, keys: Vec::new(), shows_runs: false }
-    }
-
-    /// A line of each kind for each run. `pieces` gives one from a run and the index of the kind.
-    fn lines(
-        &mut self,
-        runs: &[Run],
-        kinds: &[&str],
-        pieces: impl Fn(&Outcome, usize) -> Vec<Vec<(f64, f64)>>,
-    ) {
-        for (index, run) in runs.iter().enumerate() {
-            for (kind, kind_name) in kinds.iter().enumerate() {
-                let (name, look) = match (runs, kinds) {
-                    ([_], _) => {
-                        let look = Look { colour: Colour::of_line(kind), dashed: false };
-                        ((*kind_name).to_string(), look)
-                    }
-                    (_, [_]) => {
-                        let look = Look { colour: Colour::of_line(index), dashed: false };
-                        (run.name.clone(), look)
-                    }
-                    _ => {
-                        let look = Look { colour: Colour::of_line(index), dashed: kind > 0 };
-                        (format!("{} {kind_name}", run.name), look)
-                    }
-                };
-                self.shows_runs |= self.line(&name, look, pieces(&run.outcome, kind));
-            }
-        }
-    }
-
-    /// Whether there was anything to draw.
-    fn line(&mut self, name: &str, look: Look, mut pieces: Vec<Vec<(f64, f64)>>) -> bool {
-        pieces.retain(|piece| !piece.is_empty());
-        if pieces.is_empty() {
-            return false;
-        }
-        let shape = if look.dashed { "dashed" } else { "line" };
-        let key = Key { name: printable(name), colour: look.colour.class, shape };
-        if !self.keys.contains(&key) {
-            self.keys.push(key);
-        }
-        self.chart.lines.push(Line { pieces, colour: look.colour, dashed: look.dashed });
-        true
-    }
-
-    fn marks(&mut self, name: &str, shape: Shape, colour: Colour, points: Vec<(f64, f64)>) {
-        if points.is_empty() {
-            return;
-        }
-        self.keys.push(Key { name: name.into(), colour: colour.class, shape: shape.class() });
-        self.chart.marks.extend(points.into_iter().map(|at| Mark { at, shape, colour }));
-    }
-
-    fn draw(self) -> io::Result<Curves> {
-        Ok(Curves { title: self.title, svg: self.chart.draw()?, keys: self.keys })
-    }
 }

@@ -19,7 +19,7 @@ pub fn write(outcome: &Outcome, mut out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// The file cannot be read, is no such document, or one of another form.

@@ -1,7 +1,7 @@
 //! How what a run found is shown and kept.
 //!
 //! While a run lasts, [`progress`] shows every second of it, and [`csv`] and [`hlog`] write it down. Afterwards there is an
-//! [`Outcome`](crate::outcome::Outcome), which [`summary`] prints, [`json`] keeps, [`page`] draws, and [`comparison`] sets beside
+//! [`Outcome`], which [`summary`] prints, [`json`] keeps, [`page`] draws, and [`comparison`] sets beside
 //! others.
 
 mod axis;
@@ -11,6 +11,7 @@ mod curves;
 mod figures;
 mod printer;
 mod remarks;
+mod sketch;
 mod tables;
 mod units;
 

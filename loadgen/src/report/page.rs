@@ -6,10 +6,12 @@ use askama::Template;
 
 use super::Run;
 use super::conditions::{differs, headline, load_line};
-use super::curves::{self, Curves};
+use super::curves;
 use super::figures::{GENERATOR, LATENCIES, WORK};
 use super::remarks::{self, Remark};
+use super::sketch::Drawing;
 use super::tables::{self, Table, printable};
+use super::units::several;
 
 /// More seconds than these do not go into the page's table, which a browser would not like.
 const MAX_SECONDS: usize = 3_600;
@@ -22,7 +24,7 @@ struct Page {
     runs: Vec<String>,
     remarks: Vec<Remark>,
     figures: Vec<Section>,
-    charts: Vec<Curves>,
+    charts: Vec<Drawing>,
     details: Vec<Section>,
     version: &'static str,
 }
@@ -46,10 +48,17 @@ impl Section {
 /// # Errors
 /// What `out` says.
 pub fn write(runs: &[Run], mut out: impl Write) -> io::Result<()> {
+    let mut remarks = remarks::of_all(runs);
+    if runs.iter().any(|run| run.outcome.seconds.len() > MAX_SECONDS) {
+        remarks.push(Remark::note(format!(
+            "runs of more than {} have no table of every second here: --csv keeps them",
+            several(MAX_SECONDS, "second")
+        )));
+    }
     let page = Page {
         title: printable(&title(runs)),
         runs: runs.iter().map(|run| printable(&line(runs, run))).collect(),
-        remarks: remarks::of_all(runs),
+        remarks,
         figures: figures(runs),
         charts: curves::all(runs)?,
         details: details(runs),
@@ -118,7 +127,7 @@ fn details(runs: &[Run]) -> Vec<Section> {
         sections.push(Section::new("Load and machine", tables::conditions(runs, |_| true)));
     } else {
         let differing = tables::conditions(runs, |condition| differs(runs, condition));
-        let same = tables::conditions(runs, |condition| !differs(runs, condition));
+        let same = tables::conditions(&runs[..1], |condition| !differs(runs, condition));
         sections.push(Section::new("What differs", differing));
         sections.push(Section::new("What is the same", same));
     }

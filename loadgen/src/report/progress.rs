@@ -1,6 +1,7 @@
 //! How a run is going, second by second, on standard error: one line that is drawn anew on a terminal, a line a second
 //! elsewhere.
 
+use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ enum View {
 impl Progress {
     /// On standard error, in the way that fits it.
     pub fn on_stderr() -> Self {
-        if io::stderr().is_terminal() {
+        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if io::stderr().is_terminal() && !dumb {
             Self::live(ProgressDrawTarget::stderr())
         } else {
             Self::lines(io::stderr())

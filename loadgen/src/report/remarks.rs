@@ -76,11 +76,20 @@ pub(super) fn of_all(runs: &[Run]) -> Vec<Remark> {
             "the runs were not made on the same machine in the same state: {machine}"
         )));
     }
+    // What holds for several runs is said once.
+    let mut told: Vec<(Remark, Vec<&str>)> = Vec::new();
     for run in runs {
-        let named =
-            |remark: Remark| Remark { text: format!("{}: {}", run.name, remark.text), ..remark };
-        remarks.extend(of(&run.outcome).into_iter().map(named));
+        for remark in of(&run.outcome) {
+            match told.iter_mut().find(|(other, _)| *other == remark) {
+                Some((_, names)) => names.push(&run.name),
+                None => told.push((remark, vec![&run.name])),
+            }
+        }
     }
+    remarks.extend(told.into_iter().map(|(remark, names)| {
+        let text = format!("{}: {}", printable(&names.join(", ")), remark.text);
+        Remark { text, ..remark }
+    }));
     remarks.sort_by_key(|remark| !remark.serious);
     remarks
 }

@@ -6,7 +6,8 @@ use super::Run;
 use super::conditions::{headline, load_line};
 use super::figures::{GENERATOR, WORK};
 use super::printer::Printer;
-use super::{remarks, tables};
+use super::remarks;
+use super::tables::{self, printable};
 use crate::outcome::Outcome;
 
 /// Prints what a run found: what has to be known first, then what it cost, how long it took, and what became of the requests.
@@ -17,16 +18,15 @@ pub fn write(outcome: &Outcome, coloured: bool, out: impl Write) -> io::Result<(
     let run = [Run { name: String::new(), outcome: outcome.clone() }];
     let mut printer = Printer::new(coloured, out);
     printer.heading(&headline(outcome))?;
-    printer.line(&load_line(outcome))?;
+    printer.line(&printable(&load_line(outcome)))?;
     printer.remarks(&remarks::of(outcome))?;
-    printer.table(&tables::figures(&run, WORK.iter().chain(&GENERATOR)))?;
-    printer.table(&tables::percentiles(&run))?;
-    printer.table(&tables::requests(&run))?;
-    printer.table(&tables::failures(&outcome.requests))?;
+    printer.table("", &tables::figures(&run, WORK.iter().chain(&GENERATOR)))?;
+    printer.table("", &tables::percentiles(&run))?;
+    printer.table("", &tables::requests(&run))?;
+    printer.table("", &tables::failures(&outcome.requests))?;
     if let Some(knee) = &outcome.knee {
-        printer.heading(&format!("search for {}", knee.slo))?;
-        printer.table(&tables::steps(knee))?;
+        printer.table(&format!("search for {}", knee.slo), &tables::steps(knee))?;
     }
-    printer.table(&tables::thresholds(outcome))?;
+    printer.table("", &tables::thresholds(outcome))?;
     printer.end()
 }

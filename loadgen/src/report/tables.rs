@@ -3,8 +3,8 @@
 use super::Run;
 use super::conditions::{CONDITIONS, Condition};
 use super::figures::{Figure, PERCENTILES, distributions};
-use super::remarks;
-use super::units::{NOTHING, Unit, count, micros, number, share};
+use super::units::{NOTHING, Unit, count, micros, share};
+use super::{remarks, units};
 use crate::outcome::{Fault, Knee, Outcome, Pace, Requests};
 
 /// Cells under a head. All rows are as long as the head.
@@ -94,7 +94,7 @@ pub(super) fn figures<'a>(runs: &[Run], figures: impl IntoIterator<Item = &'a Fi
 /// `value` divided by `base`, if that means anything.
 fn ratio(value: Option<f64>, base: Option<f64>) -> String {
     match (value, base) {
-        (Some(value), Some(base)) if base != 0.0 => number(value / base),
+        (Some(value), Some(base)) if base != 0.0 => units::ratio(value / base),
         _ => NOTHING.into(),
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn requests(runs: &[Run]) -> Table {
     let datagrams = runs.iter().any(|run| run.outcome.load.transport == "udp");
     let any = |of: fn(&Requests) -> u64| runs.iter().any(|run| of(&run.outcome.requests) > 0);
 
-    let mut table = Table::default().text("requests").runs(runs);
+    let mut table = Table::default().text("").runs(runs);
     let mut row = |name: &str, of: &dyn Fn(&Requests) -> u64| {
         let values = runs.iter().map(|run| count(of(&run.outcome.requests)));
         table.row([name.to_string()].into_iter().chain(values));
@@ -246,7 +246,7 @@ pub(super) fn seconds(outcome: &Outcome) -> Table {
     }
     for second in &outcome.seconds {
         table.row([
-            super::units::seconds(second.at),
+            units::seconds(second.at),
             Unit::PerSecond.show(second.rate),
             count(second.failed),
             count(second.late),

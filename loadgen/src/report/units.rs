@@ -87,11 +87,16 @@ pub(super) fn share(value: f64) -> String {
         NOTHING.into()
     } else if percent > 0.0 && percent < 0.001 {
         "<0.001 %".into()
-    } else if percent < 100.0 && percent >= 99.95 {
+    } else if (99.95..100.0).contains(&percent) {
         format!("{:.3} %", (percent * 1e3).floor() / 1e3)
     } else {
         format!("{} %", number(percent))
     }
+}
+
+/// A ratio, by which figures of any size are compared.
+pub(super) fn ratio(value: f64) -> String {
+    if value.abs() < 99.995 && value.is_finite() { format!("{value:.2}") } else { number(value) }
 }
 
 /// So many seconds.

@@ -9,7 +9,7 @@ use grenache_loadgen::report::{Run, comparison, json};
 use crate::examples;
 
 fn runs(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Run> {
-    let names = ["a.json", "b.json", "c.json"];
+    let names = ["a", "b", "c"];
     let named = outcomes.into_iter().zip(names);
     named.map(|(outcome, name)| Run { name: name.into(), outcome }).collect()
 }
@@ -31,14 +31,14 @@ fn faster() -> Outcome {
 #[test]
 fn each_figure_is_divided_by_that_of_the_first_run() {
     let text = text(&runs([examples::normal(), faster(), examples::empty()]));
-    let mut lines = text.lines().skip_while(|line| !line.contains("b.json / a.json"));
-    assert!(lines.next().unwrap().contains("c.json / a.json"));
+    let mut lines = text.lines().skip_while(|line| !line.contains("b / a"));
+    assert!(lines.next().unwrap().contains("c / a"));
     let first = lines.nth(1).unwrap();
     let cells: Vec<_> = first.split("   ").map(str::trim).filter(|c| !c.is_empty()).collect();
-    assert_eq!(cells, ["server CPU per request", "14.2 µs", "7.11 µs", "–", "0.5", "–"]);
+    assert_eq!(cells, ["server CPU per request", "14.2 µs", "7.11 µs", "–", "0.50", "–"]);
     let rate = text.lines().find(|line| line.starts_with("right answers")).unwrap();
     let cells: Vec<_> = rate.split("   ").map(str::trim).filter(|c| !c.is_empty()).collect();
-    assert_eq!(cells, ["right answers", "10,000/s", "20,000/s", "0/s", "2", "0"]);
+    assert_eq!(cells, ["right answers", "10,000/s", "20,000/s", "0/s", "2.00", "0.00"]);
 }
 
 #[test]
@@ -74,7 +74,14 @@ fn other_work_and_another_machine_are_said_before_the_figures() {
 #[test]
 fn a_run_limited_by_its_generator_is_named() {
     let text = text(&runs([examples::normal(), examples::limited()]));
-    assert!(text.contains("warning: b.json: the generator may be the bottleneck"), "{text}");
+    assert!(text.contains("warning: b: the generator may be the bottleneck"), "{text}");
+}
+
+#[test]
+fn what_holds_for_several_runs_is_said_once() {
+    let text = text(&runs([examples::normal(), faster()]));
+    let said: Vec<_> = text.lines().filter(|line| line.contains("the run fails by")).collect();
+    assert_eq!(said, ["warning: a, b: the run fails by p99>2ms: measured 2.41 ms"]);
 }
 
 #[test]
@@ -88,7 +95,7 @@ fn files_of_the_same_name_are_told_apart_by_their_folders() {
     };
     let paths = [file("one/run.json"), file("two/run.json"), file("three.json")];
     let names: Vec<_> = comparison::read(&paths).unwrap().into_iter().map(|run| run.name).collect();
-    assert_eq!(names, [paths[0].to_str().unwrap(), paths[1].to_str().unwrap(), "three.json"]);
+    assert_eq!(names, [paths[0].to_str().unwrap(), paths[1].to_str().unwrap(), "three"]);
     let missing = comparison::read(&[folder.join("none.json")]).unwrap_err();
     assert!(missing.to_string().starts_with("cannot read "));
 }

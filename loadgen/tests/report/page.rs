@@ -24,7 +24,7 @@ fn one(name: &str, outcome: Outcome) -> String {
 
 fn several<'a>(runs: impl IntoIterator<Item = (&'a str, Outcome)>) -> Vec<Run> {
     let runs = runs.into_iter();
-    runs.map(|(name, outcome)| Run { name: format!("{name}.json"), outcome }).collect()
+    runs.map(|(name, outcome)| Run { name: name.into(), outcome }).collect()
 }
 
 fn parse(page: &str) -> Document<'_> {
@@ -178,12 +178,12 @@ fn lines_are_where_their_axes_say() {
     let rates = points(figures[1], "#0072B2");
     assert_eq!(rates.len(), outcome.seconds.len());
     let [zero, eight] = ["0", "8,000"].map(|text| {
-        let labels = figures[1].descendants().filter(|node| {
+        let mut labels = figures[1].descendants().filter(|node| {
             node.tag_name().name() == "text"
                 && self::text(*node).trim() == text
                 && node.attribute("text-anchor") == Some("end")
         });
-        labels.last().unwrap().attribute("y").unwrap().parse::<f64>().unwrap()
+        labels.next_back().unwrap().attribute("y").unwrap().parse::<f64>().unwrap()
     });
     let place = |rate: f64| zero + (eight - zero) * rate / 8_000.0;
     for (point, second) in rates.iter().zip(&outcome.seconds) {
@@ -197,6 +197,23 @@ fn lines_are_where_their_axes_say() {
     };
     assert_eq!(marks("#B47400", "circle"), 3, "three seconds with late requests");
     assert_eq!(marks("#C8102E", "line"), 2, "one second with failures: a cross");
+}
+
+#[test]
+fn the_style_sheet_knows_every_colour_of_every_chart() {
+    let runs = several((0..7).map(|_| ("run", examples::knee())));
+    for page in [one("knee", examples::knee()), page("seven", &runs)] {
+        let document = parse(&page);
+        let style = text(elements(&document, "style").next().unwrap());
+        let shapes = elements(&document, "svg").flat_map(|svg| svg.descendants().skip(1));
+        for shape in shapes.filter(|node| node.is_element() && node.tag_name().name() != "text") {
+            for kind in ["stroke", "fill"] {
+                let colour = shape.attribute(kind).unwrap_or("none");
+                let rule = format!("[{kind}=\"{colour}\"] {{");
+                assert!(colour == "none" || style.contains(&rule), "nothing for {rule}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -238,7 +255,7 @@ fn a_second_without_answers_is_a_gap() {
 fn a_search_has_a_chart_of_its_steps() {
     let page = one("knee", examples::knee());
     let document = parse(&page);
-    let chart = elements(&document, "figure").last().unwrap();
+    let chart = elements(&document, "figure").next().unwrap();
     assert!(text(chart).contains("Latency by offered rate"));
     let p99 = points(chart, "#0072B2");
     assert_eq!(p99.len(), 7);
@@ -263,13 +280,13 @@ fn several_runs_share_their_axes() {
     let document = parse(&page);
     assert_eq!(
         row(&document, "server CPU per request")[1..],
-        ["14.2 µs", "7.11 µs", "0.5"].map(String::from)
+        ["14.2 µs", "7.11 µs", "0.50"].map(String::from)
     );
     let figures: Vec<_> = elements(&document, "figure").collect();
     assert_eq!(figures.len(), 3);
     for figure in figures {
         let keys = text(figure);
-        assert!(keys.contains("node.json") && keys.contains("ours.json"), "{keys}");
+        assert!(keys.contains("node") && keys.contains("ours"), "{keys}");
         assert!(!points(figure, "#0072B2").is_empty() && !points(figure, "#D55E00").is_empty());
     }
     assert!(page.contains("the runs did not do the same work: connections"));
@@ -283,5 +300,6 @@ fn a_day_of_seconds_does_not_go_into_the_page() {
     outcome.seconds = outcome.seconds.into_iter().cycle().take(86_400).collect();
     let page = one("day", outcome);
     parse(&page);
+    assert!(page.contains("more than 3,600 seconds have no table of every second here"));
     assert!(page.len() < 6_000_000, "{}", page.len());
 }
