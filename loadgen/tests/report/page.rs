@@ -289,6 +289,12 @@ fn several_runs_share_their_axes() {
         assert!(keys.contains("node") && keys.contains("ours"), "{keys}");
         assert!(!points(figure, "#0072B2").is_empty() && !points(figure, "#D55E00").is_empty());
     }
+    // The colour is the run's, so dashes have to tell its lines apart.
+    let keys: Vec<_> = elements(&document, "span")
+        .map(|span| (span.attribute("class").unwrap(), text(span.parent().unwrap())))
+        .collect();
+    assert!(keys.contains(&("line c1", "ours corrected".into())), "{keys:?}");
+    assert!(keys.contains(&("dashed c1", "ours uncorrected".into())), "{keys:?}");
     assert!(page.contains("the runs did not do the same work: connections"));
     assert_eq!(row(&document, "connections")[1..], ["64", "128"]);
     parse(&self::page("everything", &several(examples::all())));
