@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: u32 = 1;
 
 /// Everything that one run of the load generator found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// The version of this form: 1.
     pub schema: u32,
@@ -70,7 +70,7 @@ pub struct Environment {
 }
 
 /// What was asked, of whom and how fast.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     /// What was asked, such as `rpc` or `grape lookup`.
     pub what: String,
@@ -110,10 +110,11 @@ pub struct Service {
 }
 
 /// When requests are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// The next one when an answer has come: finds the peak, and hides how long users would have waited.
+    #[default]
     Closed,
     /// On a schedule, whether answers come or not.
     Open {
@@ -252,6 +253,14 @@ pub struct Distribution {
     pub max: f64,
     /// The whole curve: percentile (0 to 100) and latency, ever denser towards 100.
     pub curve: Vec<(f64, f64)>,
+}
+
+impl Distribution {
+    /// The latency of a percentile from 0 to 100, as the curve gives it: that of the next point on the curve.
+    pub fn at(&self, percentile: f64) -> f64 {
+        let next = self.curve.iter().find(|(percent, _)| *percent >= percentile - 1e-9);
+        next.map_or(self.max, |(_, latency)| *latency)
+    }
 }
 
 /// One second of the window.

@@ -1,0 +1,187 @@
+//! What one core notes while it makes load, second by second.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::outcome::Fault;
+use crate::talk::Verdict;
+
+/// A request that leaves this much after its time is late.
+pub(crate) const LATE: Duration = Duration::from_millis(1);
+
+/// The longest latency told apart from longer ones.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// A histogram of nanoseconds with three digits.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, 3).expect("bounds in order")
+}
+
+/// What a core has noted since its last slice.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    pub(crate) corrected: Histogram<u64>,
+    pub(crate) uncorrected: Histogram<u64>,
+    pub(crate) counts: Counts,
+    /// Now, not since: requests in flight, and connections.
+    pub(crate) in_flight: u64,
+    pub(crate) connections: u64,
+}
+
+/// Counters of requests. All but `arrived`, `unasked` and `connect_failed` are of requests of the window.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) answered: u64,
+    pub(crate) empty: u64,
+    pub(crate) failed: BTreeMap<Fault, u64>,
+    pub(crate) late: u64,
+    pub(crate) unsent: u64,
+    /// Right answers that arrived within the time of this slice, whenever they were asked for.
+    pub(crate) arrived: u64,
+    pub(crate) unasked: u64,
+    pub(crate) connected: u64,
+    pub(crate) connect_failed: u64,
+    pub(crate) examples: BTreeMap<Fault, String>,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: &Counts) {
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.empty += other.empty;
+        for (fault, count) in &other.failed {
+            *self.failed.entry(*fault).or_default() += count;
+        }
+        self.late += other.late;
+        self.unsent += other.unsent;
+        self.arrived += other.arrived;
+        self.unasked += other.unasked;
+        self.connected += other.connected;
+        self.connect_failed += other.connect_failed;
+        for (fault, example) in &other.examples {
+            self.examples.entry(*fault).or_insert_with(|| example.clone());
+        }
+    }
+}
+
+/// When a request was to be sent and when it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) intended: Duration,
+    pub(crate) sent: Duration,
+}
+
+/// The notes of one core.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// The time that is measured. What is before it is warm-up.
+    window: Range<Duration>,
+    slice: Slice,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        let slice = Slice {
+            corrected: histogram(),
+            uncorrected: histogram(),
+            counts: Counts::default(),
+            in_flight: 0,
+            connections: 0,
+        };
+        Self { window: Duration::MAX..Duration::MAX, slice }
+    }
+
+    /// Sets the window.
+    pub(crate) fn measure(&mut self, window: Range<Duration>) {
+        self.window = window;
+    }
+
+    /// Ends the window earlier than planned.
+    pub(crate) fn cut(&mut self, end: Duration) {
+        self.window.end = self.window.end.min(end);
+    }
+
+    fn is_measured(&self, intended: Duration) -> bool {
+        self.window.contains(&intended)
+    }
+
+    pub(crate) fn sent(&mut self, times: Times) {
+        self.slice.in_flight += 1;
+        if self.is_measured(times.intended) {
+            self.slice.counts.sent += 1;
+            self.slice.counts.late += u64::from(times.sent.saturating_sub(times.intended) > LATE);
+        }
+    }
+
+    /// A request is over, rightly answered or not.
+    pub(crate) fn over(&mut self, times: Times, now: Duration, verdict: Verdict) {
+        let measured = self.is_measured(times.intended);
+        let counts = &mut self.slice.counts;
+        self.slice.in_flight -= 1;
+        match verdict {
+            Verdict::Right | Verdict::Empty => {
+                counts.arrived += u64::from(now < self.window.end);
+                counts.answered += u64::from(measured);
+                counts.empty += u64::from(measured && verdict == Verdict::Empty);
+                if measured || now < self.window.start {
+                    let corrected = now.saturating_sub(times.intended).as_nanos() as u64;
+                    let uncorrected = now.saturating_sub(times.sent).as_nanos() as u64;
+                    self.slice.corrected.saturating_record(corrected);
+                    self.slice.uncorrected.saturating_record(uncorrected);
+                }
+            }
+            Verdict::Failed(fault, why) => {
+                self.example(fault, why);
+                if measured {
+                    *self.slice.counts.failed.entry(fault).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    /// A request of an open loop will not be sent any more.
+    pub(crate) fn unsent(&mut self, intended: Duration) {
+        self.slice.counts.unsent += u64::from(self.is_measured(intended));
+    }
+
+    pub(crate) fn unasked(&mut self) {
+        self.slice.counts.unasked += 1;
+    }
+
+    pub(crate) fn connected(&mut self, now: Duration) {
+        self.slice.connections += 1;
+        self.slice.counts.connected += u64::from(self.is_measured(now));
+    }
+
+    pub(crate) fn disconnected(&mut self) {
+        self.slice.connections -= 1;
+    }
+
+    pub(crate) fn connect_failed(&mut self, why: impl Into<Cow<'static, str>>) {
+        self.slice.counts.connect_failed += 1;
+        self.example(Fault::Connect, why.into());
+    }
+
+    fn example(&mut self, fault: Fault, why: Cow<'static, str>) {
+        self.slice.counts.examples.entry(fault).or_insert_with(|| why.into_owned());
+    }
+
+    /// Requests in flight.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.slice.in_flight
+    }
+
+    /// Gives what was noted since the last time, and begins anew.
+    pub(crate) fn take(&mut self) -> Slice {
+        let slice = self.slice.clone();
+        self.slice.corrected.reset();
+        self.slice.uncorrected.reset();
+        self.slice.counts = Counts::default();
+        slice
+    }
+}

@@ -1,0 +1,482 @@
+//! A whole run: starts the cores, puts together what they tell, and says what was found.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use grenache_engine::{Config, Core, Idle, Limits, Pinning, Runtime, Stopper, shutdown};
+use hdrhistogram::Histogram;
+
+use crate::core::{self, Part, Phase, Report};
+use crate::failure::Failure;
+use crate::outcome::{
+    Distribution, Environment, Generator, Latency, Load, Outcome, Pace, Requests, SCHEMA, Second,
+    Server,
+};
+use crate::payload::MAX_PAYLOAD;
+use crate::plan::Plan;
+use crate::process::Usage;
+use crate::recorder::{Counts, Slice, histogram};
+use crate::tick::Tick;
+
+/// From this share of the window on, a core of the generator is the bottleneck.
+const BUSY: f64 = 0.9;
+
+/// From this share of requests on, being late is worth a word.
+const MANY_LATE: f64 = 0.01;
+
+/// From now until the load begins: time for all cores to hear of it.
+const SOON: Duration = Duration::from_millis(20);
+
+/// Ends the run that is on, from another thread. Clones do the same.
+#[derive(Clone, Default)]
+pub struct Interrupt {
+    shared: Arc<(Mutex<Interrupted>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Interrupted {
+    yes: bool,
+    on: Option<Stopper>,
+}
+
+impl Interrupt {
+    /// Ends the run that is on, and every one that begins later.
+    pub fn interrupt(&self) {
+        let mut state = self.lock();
+        state.yes = true;
+        if let Some(on) = &state.on {
+            on.stop();
+        }
+        self.shared.1.notify_all();
+    }
+
+    /// Waits until it is interrupted.
+    pub fn wait(&self) {
+        let waited = self.shared.1.wait_while(self.lock(), |state| !state.yes);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether it was interrupted.
+    pub fn is_interrupted(&self) -> bool {
+        self.lock().yes
+    }
+
+    fn watch(&self, stopper: Stopper) {
+        let mut state = self.lock();
+        if state.yes {
+            stopper.stop();
+        }
+        state.on = Some(stopper);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Interrupted> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs `plan` and gives what came of it; `observe` is told of every second as it ends.
+///
+/// # Errors
+/// Nobody could be connected to, the engine does not start, or `observe` failed.
+pub fn run(
+    plan: &Plan,
+    interrupt: &Interrupt,
+    observe: &mut dyn FnMut(&Tick<'_>) -> io::Result<()>,
+) -> Result<Outcome, Failure> {
+    let environment = Environment::read(plan.server_pid);
+    let config = Config {
+        cores: plan.cores,
+        driver: plan.driver,
+        idle: plan.idle,
+        pinning: Pinning::From(plan.first_cpu),
+        limits: Limits {
+            // Whatever may be in flight on a connection may also wait to leave.
+            send_cap: (plan.in_flight.saturating_mul(MAX_PAYLOAD + 4096)).min(1 << 30),
+            udp_recv_queue: 1 << 16,
+            udp_send_queue: 1 << 16,
+            ..Limits::default()
+        },
+        name: "loadgen".to_owned(),
+        ..Config::default()
+    };
+    let (reports, received) = mpsc::channel();
+    let shared = Arc::new((plan.clone(), Mutex::new(reports)));
+    let runtime = Runtime::start(config, move |core: Core<Duration>| {
+        let shared = shared.clone();
+        async move {
+            let (plan, reports) = &*shared;
+            let reports = reports.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let start = started(&core);
+            core::run(plan, (core.index, core.cores), reports, start).await;
+        }
+    });
+    let runtime = runtime.map_err(|error| Failure::failed(error.to_string()))?;
+    interrupt.watch(runtime.stopper());
+    let driver = runtime.driver().to_string();
+    let mut collector = Collector::new(plan);
+    let done = collect(plan, &runtime, &received, &mut collector, observe);
+    runtime.stop();
+    let joined = runtime.join();
+    done?;
+    joined.map_err(|error| Failure::failed(format!("a defect of the generator: {error}")))?;
+    Ok(collector.outcome(environment, driver, interrupt.is_interrupted()))
+}
+
+/// Waits until all cores are to start; none if that will not be.
+async fn started(core: &Core<Duration>) -> Option<Duration> {
+    let mut start = pin!(core.mesh.recv());
+    let mut stop = pin!(shutdown());
+    poll_fn(|context| {
+        if let Poll::Ready((_, at)) = start.as_mut().poll(context) {
+            return Poll::Ready(Some(at));
+        }
+        stop.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}
+
+/// Starts the load once all cores are ready, and takes what they report until they are done.
+fn collect(
+    plan: &Plan,
+    runtime: &Runtime<Duration>,
+    received: &mpsc::Receiver<(usize, Report)>,
+    collector: &mut Collector,
+    observe: &mut dyn FnMut(&Tick<'_>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let (mut ready, mut latest, mut connections, mut reason) = (0, Duration::ZERO, 0, None);
+    // The channel ends when all cores have, be it that one has panicked: then `join` tells.
+    while ready < plan.cores
+        && let Ok((_, report)) = received.recv()
+    {
+        if let Report::Ready { now, connected, why_not } = report {
+            ready += 1;
+            latest = latest.max(now);
+            connections += connected;
+            reason = reason.or(why_not);
+        }
+    }
+    if connections == 0 {
+        let reason = reason.unwrap_or_else(|| "it ended before it began".to_owned());
+        return Err(Failure::failed(format!("no connection to {reason}")));
+    }
+    collector.began = SystemTime::now() + SOON + plan.warm_up;
+    for core in 0..plan.cores {
+        // An empty ring has room for one message.
+        let _ = runtime.post(core, latest + SOON);
+    }
+    while !collector.is_done()
+        && let Ok((core, report)) = received.recv()
+    {
+        let Report::Slice(part) = report else { continue };
+        for merged in collector.take(core, *part) {
+            observe(&merged.tick())?;
+        }
+    }
+    Ok(())
+}
+
+/// What the cores have told of the same second.
+pub(crate) struct Merged {
+    slice: Slice,
+    second: Second,
+    phase: Phase,
+}
+
+impl Merged {
+    pub(crate) fn tick(&self) -> Tick<'_> {
+        Tick {
+            warm_up: self.phase == Phase::WarmUp,
+            second: &self.second,
+            corrected: &self.slice.corrected,
+            uncorrected: &self.slice.uncorrected,
+        }
+    }
+}
+
+/// Puts together what the cores tell.
+pub(crate) struct Collector {
+    load: Load,
+    /// When the window began, for people.
+    began: SystemTime,
+    open: bool,
+    spins: Idle,
+    server_pid: Option<u32>,
+    /// Seconds that not all cores have told of.
+    waiting: BTreeMap<(Phase, Duration), Vec<Part>>,
+    /// What each core has told of last.
+    last: Vec<Option<(Phase, Duration)>>,
+    cores: Vec<CoreUse>,
+    server: Edges<Usage>,
+    total: Slice,
+    window: Edges<Duration>,
+    seconds: Vec<Second>,
+}
+
+/// A figure at the begin of the window and at its end.
+#[derive(Clone, Copy)]
+struct Edges<T> {
+    begin: Option<T>,
+    end: Option<T>,
+}
+
+impl<T> Default for Edges<T> {
+    fn default() -> Self {
+        Self { begin: None, end: None }
+    }
+}
+
+impl<T: Copy> Edges<T> {
+    /// Notes a figure at the end of a slice of `phase`.
+    fn note(&mut self, phase: Phase, figure: T) {
+        match phase {
+            Phase::WarmUp => self.begin = Some(figure),
+            Phase::Window => self.end = Some(figure),
+            Phase::Drain => {}
+        }
+    }
+
+    fn both(self) -> Option<(T, T)> {
+        Some((self.begin?, self.end?))
+    }
+}
+
+/// CPU time of a core's thread, and how much of it did nothing.
+type CoreUse = Edges<(Duration, Duration)>;
+
+impl Collector {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let total = Slice {
+            corrected: histogram(),
+            uncorrected: histogram(),
+            counts: Counts::default(),
+            in_flight: 0,
+            connections: 0,
+        };
+        Self {
+            load: plan.describe(),
+            began: SystemTime::now(),
+            open: matches!(plan.pace, Pace::Open { .. }),
+            spins: plan.idle,
+            server_pid: plan.server_pid,
+            waiting: BTreeMap::new(),
+            last: vec![None; plan.cores],
+            cores: vec![CoreUse::default(); plan.cores],
+            server: Edges::default(),
+            total,
+            window: Edges::default(),
+            seconds: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.last.iter().all(|last| matches!(last, Some((Phase::Drain, _))))
+    }
+
+    /// Takes what a core tells, and gives the seconds that all cores have told of by now.
+    pub(crate) fn take(&mut self, core: usize, part: Part) -> Vec<Merged> {
+        let key = (part.phase, part.began);
+        self.last[core] = Some(key);
+        self.cores[core].note(part.phase, (part.cpu, part.spun));
+        if let Some(usage) = part.server {
+            self.server.note(part.phase, usage);
+        }
+        self.waiting.entry(key).or_default().push(part);
+        // None is less than anything.
+        let told = self.last.iter().min().copied().flatten();
+        let mut merged = Vec::new();
+        while let Some(first) = self.waiting.first_entry()
+            && told.is_some_and(|told| *first.key() <= told || told.0 == Phase::Drain)
+        {
+            let (_, parts) = first.remove_entry();
+            if let Some(one) = self.merge(parts) {
+                merged.push(one);
+            }
+        }
+        merged
+    }
+
+    /// Adds up what the cores have told of a second. None if there is nothing to show.
+    fn merge(&mut self, parts: Vec<Part>) -> Option<Merged> {
+        let mut parts = parts.into_iter();
+        let Part { mut slice, phase, began, mut ended, .. } = parts.next()?;
+        for other in parts {
+            add(&mut slice, &other.slice);
+            slice.in_flight += other.slice.in_flight;
+            slice.connections += other.slice.connections;
+            ended = ended.max(other.ended);
+        }
+        let length = ended.saturating_sub(began).as_secs_f64();
+        match phase {
+            Phase::WarmUp => {
+                self.window.begin = Some(ended);
+                // Requests of the window's first moment may be counted here already; answers belong to the time of the slice.
+                let arrived = std::mem::take(&mut slice.counts.arrived);
+                self.total.counts.add(&slice.counts);
+                slice.counts.arrived = arrived;
+            }
+            Phase::Window => {
+                self.window.end = Some(self.window.end.map_or(ended, |end| end.max(ended)));
+                add(&mut self.total, &slice);
+            }
+            Phase::Drain => {
+                let arrived = self.total.counts.arrived;
+                add(&mut self.total, &slice);
+                self.total.counts.arrived = arrived;
+                self.total.in_flight = slice.in_flight;
+            }
+        }
+        if phase == Phase::Drain || length <= 0.0 {
+            return None;
+        }
+        let shown = if self.open { &slice.corrected } else { &slice.uncorrected };
+        let micros = |percentile| match shown.is_empty() {
+            true => 0.0,
+            false => shown.value_at_percentile(percentile) as f64 / 1e3,
+        };
+        let begin = self.window.begin.unwrap_or(began);
+        let second = Second {
+            at: began.saturating_sub(begin).as_secs_f64(),
+            length,
+            rate: slice.counts.arrived as f64 / length,
+            failed: slice.counts.failed.values().sum(),
+            late: slice.counts.late + slice.counts.unsent,
+            in_flight: slice.in_flight,
+            connections: slice.connections,
+            p50: micros(50.0),
+            p99: micros(99.0),
+            max: micros(100.0),
+        };
+        if phase == Phase::Window {
+            self.seconds.push(second.clone());
+        }
+        Some(Merged { slice, second, phase })
+    }
+
+    pub(crate) fn outcome(
+        self,
+        environment: Environment,
+        driver: String,
+        interrupted: bool,
+    ) -> Outcome {
+        let window = self.window.both().map(|(begin, end)| end.saturating_sub(begin));
+        let window_s = window.unwrap_or_default().as_secs_f64();
+        let Counts { sent, answered, empty, late, unsent, arrived, unasked, .. } =
+            self.total.counts;
+        let per_second = |count: u64| if window_s > 0.0 { count as f64 / window_s } else { 0.0 };
+        let per_request = |time: Duration| match arrived {
+            0 => 0.0,
+            arrived => time.as_secs_f64() * 1e6 / arrived as f64,
+        };
+        let share =
+            |time: Duration| if window_s > 0.0 { time.as_secs_f64() / window_s } else { 0.0 };
+        let uncorrected = &self.total.uncorrected;
+        let corrected = if self.open || uncorrected.is_empty() {
+            Distribution::of(&self.total.corrected)
+        } else {
+            let interval = uncorrected.value_at_percentile(50.0);
+            Distribution::of(&uncorrected.clone_correct(interval))
+        };
+        let used: Vec<Duration> = self
+            .cores
+            .iter()
+            .map(|core| {
+                core.both().map_or(Duration::ZERO, |((cpu, spun), (cpu_then, spun_then))| {
+                    (cpu_then - cpu).saturating_sub(spun_then - spun)
+                })
+            })
+            .collect();
+        let server = self.server.both().zip(self.server_pid).map(|((before, after), pid)| {
+            let cpu = after.cpu.saturating_sub(before.cpu);
+            Server {
+                pid,
+                cpu_us_per_request: per_request(cpu),
+                busy: share(cpu),
+                resident: after.resident,
+            }
+        });
+        let busy = share(used.iter().copied().max().unwrap_or_default());
+        let mut outcome = Outcome {
+            schema: SCHEMA,
+            began: humantime::format_rfc3339_millis(self.began).to_string(),
+            environment,
+            load: self.load,
+            window_s,
+            interrupted,
+            requests: Requests {
+                sent,
+                answered,
+                empty,
+                failed: self.total.counts.failed,
+                abandoned: self.total.in_flight,
+                late,
+                unsent,
+                unasked,
+                connections: self.total.counts.connected,
+                connect_failed: self.total.counts.connect_failed,
+                examples: self.total.counts.examples,
+            },
+            rate: per_second(arrived),
+            latency: Latency { corrected, uncorrected: Distribution::of(uncorrected) },
+            seconds: self.seconds,
+            generator: Generator {
+                driver,
+                idle: match self.spins {
+                    Idle::Park => "park".to_owned(),
+                    Idle::Spin(patience) => format!("spin:{}", patience.as_micros()),
+                },
+                cpu_us_per_request: per_request(used.iter().sum()),
+                busy,
+                ..Generator::default()
+            },
+            server,
+            ..Outcome::default()
+        };
+        remark(&mut outcome, self.open);
+        outcome
+    }
+}
+
+/// Adds counts and latencies, not what is a state rather than a count.
+fn add(to: &mut Slice, slice: &Slice) {
+    let same = |to: &mut Histogram<u64>, of: &Histogram<u64>| {
+        to.add(of).expect("histograms with the same bounds");
+    };
+    same(&mut to.corrected, &slice.corrected);
+    same(&mut to.uncorrected, &slice.uncorrected);
+    to.counts.add(&slice.counts);
+}
+
+/// Says what a reader should know before using the figures.
+fn remark(outcome: &mut Outcome, open: bool) {
+    let Outcome { requests, generator, load, notes, .. } = outcome;
+    if generator.busy > BUSY {
+        generator.limited.push(format!(
+            "a core of the generator was busy for {:.0} % of the window: give it more --cores, or less to do",
+            generator.busy * 100.0
+        ));
+    }
+    let due = requests.sent + requests.unsent;
+    let late = requests.late + requests.unsent;
+    if open && due > 0 && late as f64 / due as f64 > MANY_LATE {
+        let all = load.connections * load.in_flight;
+        notes.push(format!(
+            "{:.1} % of the requests could not leave within a millisecond of their time: at most {all} may be in flight \
+             (--connections x --in-flight). Read the corrected latencies; they count from the time each was to be sent.",
+            late as f64 / due as f64 * 100.0
+        ));
+    }
+    if requests.connect_failed > 0 {
+        notes.push(format!("{} attempts to connect failed", requests.connect_failed));
+    }
+    if outcome.interrupted {
+        notes.push("the run was interrupted before its time".to_owned());
+    }
+    if requests.answered > 0 && requests.empty == requests.answered {
+        notes.push("every answer was empty: nothing was found".to_owned());
+    }
+}
