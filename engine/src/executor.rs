@@ -95,6 +95,7 @@ pub(crate) struct Executor {
     panicked: Cell<u64>,
     turns: Cell<u64>,
     spun: Cell<Duration>,
+    parked: Cell<Duration>,
 }
 
 impl Executor {
@@ -119,6 +120,7 @@ impl Executor {
             panicked: Cell::new(0),
             turns: Cell::new(0),
             spun: Cell::new(Duration::ZERO),
+            parked: Cell::new(Duration::ZERO),
         })
     }
 
@@ -137,7 +139,9 @@ impl Executor {
         } else if !self.spin() {
             self.home.bell.parking();
             let wait = if self.has_work() { Wait::No } else { Wait::Until(self.next_deadline()) };
+            let began = self.driver.borrow_mut().now();
             self.poll_driver(wait);
+            self.parked.set(self.parked.get() + self.now.get().saturating_sub(began));
             self.home.bell.awake();
         }
         let now = self.now.get();
@@ -333,6 +337,7 @@ impl Executor {
             tasks_panicked: self.panicked.get(),
             turns: self.turns.get(),
             spun: self.spun.get(),
+            parked: self.parked.get(),
             ..self.sockets.borrow().stats
         }
     }

@@ -41,4 +41,6 @@ pub struct Stats {
     pub turns: u64,
     /// Time spent looking for work in vain ([`Idle::Spin`](crate::Idle::Spin)): CPU time that did nothing.
     pub spun: Duration,
+    /// Time spent asleep in the kernel, waiting for something to happen, with what it did there before and after.
+    pub parked: Duration,
 }

@@ -26,6 +26,9 @@ use crate::talk::{Answers, Talk};
 /// How long after the last request's time-out the wait for answers ends in any case.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Requests that wait for a connection when the window ends may still leave within this time.
+const TAIL: Duration = Duration::from_millis(250);
+
 /// The length of a slice.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -39,11 +42,13 @@ pub(crate) struct Destination {
     pub(crate) host: Rc<str>,
 }
 
+/// Makes the conversation of a new connection.
+pub(crate) type MakeTalk = Box<dyn Fn(&Destination) -> Box<dyn Talk>>;
+
 /// Connections that may send the same requests, and those requests.
 pub(crate) struct Group {
     pub(crate) demand: Demand,
-    /// Makes the conversation of a new connection.
-    pub(crate) talk: Box<dyn Fn(&Destination) -> Box<dyn Talk>>,
+    pub(crate) talk: MakeTalk,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) next: Cell<usize>,
     /// Lanes, with and without a connection, and how many of them there may be.
@@ -140,9 +145,9 @@ pub(crate) struct Part {
     /// When it began and ended.
     pub(crate) began: Duration,
     pub(crate) ended: Duration,
-    /// CPU time of the core's thread so far, and how much of it was spent looking for work in vain.
+    /// CPU time of the core's thread so far, and time in which it had nothing to do.
     pub(crate) cpu: Duration,
-    pub(crate) spun: Duration,
+    pub(crate) idle: Duration,
     /// Of the first core: what the server has used so far.
     pub(crate) server: Option<process::Usage>,
 }
@@ -199,6 +204,8 @@ enum Over {
     /// Nothing is in flight and nothing will be.
     Idle,
     Interrupted,
+    /// A number of requests is to be sent, and none is answered any more.
+    Stuck,
 }
 
 impl Load<'_> {
@@ -254,6 +261,9 @@ impl Load<'_> {
             while over == Over::Time {
                 let until = began.saturating_add(SECOND).min(end);
                 over = self.wait(until, counted).await;
+                if counted && over == Over::Time && self.is_stuck() {
+                    over = Over::Stuck;
+                }
                 let last = over != Over::Time || until == end;
                 self.tell(phase, began, last);
                 began = until;
@@ -262,15 +272,20 @@ impl Load<'_> {
                 }
             }
         }
-        self.end();
+        self.shared.recorder.borrow_mut().cut(now());
+        self.shared.groups.borrow().iter().for_each(|group| group.demand.finish());
         over == Over::Interrupted
     }
 
-    /// Waits for the answers that are still out, as long as they may take.
+    /// Lets what is due leave, then waits for the answers that are still out, as long as they may take.
     async fn drain(&self, interrupted: bool) {
         let began = now();
-        let limit = began.saturating_add(self.plan.timeout).saturating_add(GRACE);
         if !interrupted {
+            self.wait(began + TAIL, true).await;
+        }
+        self.end();
+        if !interrupted {
+            let limit = now().saturating_add(self.plan.timeout).saturating_add(GRACE);
             self.wait(limit, true).await;
         }
         self.tell(Phase::Drain, began, false);
@@ -302,10 +317,15 @@ impl Load<'_> {
     /// Closes the demand. What still waits will not be sent.
     fn end(&self) {
         let mut recorder = self.shared.recorder.borrow_mut();
-        recorder.cut(now());
         for group in self.shared.groups.borrow().iter() {
             group.demand.stop().into_iter().for_each(|intended| recorder.unsent(intended));
         }
+    }
+
+    /// Whether nothing was rightly answered for so long that nothing will be.
+    fn is_stuck(&self) -> bool {
+        let last = self.shared.recorder.borrow().last_answer();
+        now().saturating_sub(last) > self.plan.timeout.saturating_add(GRACE)
     }
 
     fn tell(&self, phase: Phase, began: Duration, edge: bool) {
@@ -313,8 +333,8 @@ impl Load<'_> {
         let pid = self.plan.server_pid.filter(|_| edge && self.place.0 == 0);
         let server = pid.and_then(|pid| process::usage(pid).ok());
         let slice = self.shared.recorder.borrow_mut().take();
-        let (cpu, spun) = (process::thread_time(), stats().spun);
-        let part = Part { slice, phase, began, ended: now(), cpu, spun, server };
+        let (cpu, idle) = (process::thread_time(), stats().spun + stats().parked);
+        let part = Part { slice, phase, began, ended: now(), cpu, idle, server };
         let _ = self.reports.send((self.place.0, Report::Slice(Box::new(part))));
     }
 
@@ -358,6 +378,7 @@ async fn pace(shared: Rc<Shared>, mut schedule: Schedule, mut mix: Mix, mut left
     while left != Some(0) {
         sleep_until(schedule.next()).await;
         while let Some(intended) = schedule.take(now()) {
+            shared.recorder.borrow_mut().due(intended, now());
             let group = &groups[mix.draw()];
             if !group.demand.add(intended) {
                 shared.recorder.borrow_mut().unsent(intended);

@@ -55,7 +55,8 @@ impl Demand {
     pub(crate) fn start(&self, left: Option<u64>) {
         self.state.set(if left == Some(0) { State::Over } else { State::Open });
         self.left.set(left);
-        self.wake_all();
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// No more requests come; those that are due may still be taken.
@@ -68,7 +69,6 @@ impl Demand {
     /// No request may be taken any more. Gives when those that still waited were to be sent.
     pub(crate) fn stop(&self) -> Vec<Duration> {
         self.state.set(State::Over);
-        self.wake_all();
         self.due.as_ref().map_or_else(Vec::new, |due| due.borrow_mut().drain(..).collect())
     }
 
@@ -132,11 +132,6 @@ impl Demand {
     pub(crate) fn wake(&self) -> bool {
         let next = self.waiting.borrow_mut().pop();
         next.map(|(_, waker)| waker.wake()).is_some()
-    }
-
-    fn wake_all(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 

@@ -318,7 +318,7 @@ impl<'a> Lane<'a> {
         let wanted =
             if self.talk.is_open() { self.first_deadline() } else { Some(now() + REMINDER) };
         let Some(wanted) = wanted else { return };
-        if !self.timer.as_ref().is_some_and(|timer| timer.deadline() <= wanted) {
+        if self.timer.as_ref().is_none_or(|timer| timer.deadline() > wanted) {
             self.timer = Some(sleep_until(wanted));
         }
         while let Some(timer) = &mut self.timer {

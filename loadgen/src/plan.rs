@@ -14,12 +14,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
-use crate::core::{Destination, Group};
+use crate::core::{Destination, Group, MakeTalk};
 use crate::demand::Demand;
 use crate::outcome::{Load, Pace, Service};
 use crate::payload::Payload;
 use crate::services::Mix;
-use crate::talk::{Http, Krpc, Query, Question, Talk, Turns};
+use crate::talk::{Http, Krpc, Query, Question, Turns};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -227,7 +227,7 @@ impl Plan {
     }
 
     /// What makes conversations with a target.
-    fn talk(&self, target: &Target, seed: u64) -> Box<dyn Fn(&Destination) -> Box<dyn Talk>> {
+    fn talk(&self, target: &Target, seed: u64) -> MakeTalk {
         let services = || RefCell::new(Mix::new(&target.services, seed));
         let each = |body: &dyn Fn(&str) -> serde_json::Value| -> Vec<Bytes> {
             let bodies = target.services.iter().map(|service| body(&service.name).to_string());
@@ -265,12 +265,7 @@ impl Plan {
         Box::new(move |to| Box::new(Http::new(question.clone(), to.host.clone(), in_flight)))
     }
 
-    fn query(
-        &self,
-        services: RefCell<Mix>,
-        announce: Option<u16>,
-        seed: u64,
-    ) -> Box<dyn Fn(&Destination) -> Box<dyn Talk>> {
+    fn query(&self, services: RefCell<Mix>, announce: Option<u16>, seed: u64) -> MakeTalk {
         let mut id = [0; 20];
         StdRng::seed_from_u64(seed).fill_bytes(&mut id);
         let query = Rc::new(Query { services, announce, id: NodeId::new(id) });

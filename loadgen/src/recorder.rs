@@ -41,6 +41,8 @@ pub(crate) struct Counts {
     pub(crate) failed: BTreeMap<Fault, u64>,
     pub(crate) late: u64,
     pub(crate) unsent: u64,
+    /// Requests that the generator itself took up late: its thread did not run in time.
+    pub(crate) slept: u64,
     /// Right answers that arrived within the time of this slice, whenever they were asked for.
     pub(crate) arrived: u64,
     pub(crate) unasked: u64,
@@ -59,6 +61,7 @@ impl Counts {
         }
         self.late += other.late;
         self.unsent += other.unsent;
+        self.slept += other.slept;
         self.arrived += other.arrived;
         self.unasked += other.unasked;
         self.connected += other.connected;
@@ -82,6 +85,8 @@ pub(crate) struct Recorder {
     /// The time that is measured. What is before it is warm-up.
     window: Range<Duration>,
     slice: Slice,
+    /// When the last right answer came, or the run began.
+    last_answer: Duration,
 }
 
 impl Recorder {
@@ -93,11 +98,12 @@ impl Recorder {
             in_flight: 0,
             connections: 0,
         };
-        Self { window: Duration::MAX..Duration::MAX, slice }
+        Self { window: Duration::MAX..Duration::MAX, slice, last_answer: Duration::ZERO }
     }
 
     /// Sets the window.
     pub(crate) fn measure(&mut self, window: Range<Duration>) {
+        self.last_answer = window.start;
         self.window = window;
     }
 
@@ -125,6 +131,7 @@ impl Recorder {
         self.slice.in_flight -= 1;
         match verdict {
             Verdict::Right | Verdict::Empty => {
+                self.last_answer = now;
                 counts.arrived += u64::from(now < self.window.end);
                 counts.answered += u64::from(measured);
                 counts.empty += u64::from(measured && verdict == Verdict::Empty);
@@ -142,6 +149,12 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    /// A request of an open loop is taken up, to be sent as soon as a connection has room.
+    pub(crate) fn due(&mut self, intended: Duration, now: Duration) {
+        let slept = now.saturating_sub(intended) > LATE;
+        self.slice.counts.slept += u64::from(slept && self.is_measured(intended));
     }
 
     /// A request of an open loop will not be sent any more.
@@ -169,6 +182,11 @@ impl Recorder {
 
     fn example(&mut self, fault: Fault, why: Cow<'static, str>) {
         self.slice.counts.examples.entry(fault).or_insert_with(|| why.into_owned());
+    }
+
+    /// When the last right answer came; the begin of the window if there was none.
+    pub(crate) fn last_answer(&self) -> Duration {
+        self.last_answer
     }
 
     /// Requests in flight.

@@ -18,7 +18,7 @@ use crate::outcome::{
     Server,
 };
 use crate::payload::MAX_PAYLOAD;
-use crate::plan::Plan;
+use crate::plan::{End, Plan};
 use crate::process::Usage;
 use crate::recorder::{Counts, Slice, histogram};
 use crate::tick::Tick;
@@ -204,8 +204,10 @@ pub(crate) struct Collector {
     /// When the window began, for people.
     began: SystemTime,
     open: bool,
-    spins: Idle,
+    idle: Idle,
     server_pid: Option<u32>,
+    /// Requests that were to be sent, if they were counted.
+    wanted: Option<u64>,
     /// Seconds that not all cores have told of.
     waiting: BTreeMap<(Phase, Duration), Vec<Part>>,
     /// What each core has told of last.
@@ -245,7 +247,7 @@ impl<T: Copy> Edges<T> {
     }
 }
 
-/// CPU time of a core's thread, and how much of it did nothing.
+/// CPU time of a core's thread, and time in which it had nothing to do.
 type CoreUse = Edges<(Duration, Duration)>;
 
 impl Collector {
@@ -261,8 +263,12 @@ impl Collector {
             load: plan.describe(),
             began: SystemTime::now(),
             open: matches!(plan.pace, Pace::Open { .. }),
-            spins: plan.idle,
+            idle: plan.idle,
             server_pid: plan.server_pid,
+            wanted: match plan.end {
+                End::After(_) => None,
+                End::Requests(all) => Some(all),
+            },
             waiting: BTreeMap::new(),
             last: vec![None; plan.cores],
             cores: vec![CoreUse::default(); plan.cores],
@@ -281,7 +287,7 @@ impl Collector {
     pub(crate) fn take(&mut self, core: usize, part: Part) -> Vec<Merged> {
         let key = (part.phase, part.began);
         self.last[core] = Some(key);
-        self.cores[core].note(part.phase, (part.cpu, part.spun));
+        self.cores[core].note(part.phase, (part.cpu, part.idle));
         if let Some(usage) = part.server {
             self.server.note(part.phase, usage);
         }
@@ -365,7 +371,7 @@ impl Collector {
     ) -> Outcome {
         let window = self.window.both().map(|(begin, end)| end.saturating_sub(begin));
         let window_s = window.unwrap_or_default().as_secs_f64();
-        let Counts { sent, answered, empty, late, unsent, arrived, unasked, .. } =
+        let Counts { sent, answered, empty, late, unsent, slept, arrived, unasked, .. } =
             self.total.counts;
         let per_second = |count: u64| if window_s > 0.0 { count as f64 / window_s } else { 0.0 };
         let per_request = |time: Duration| match arrived {
@@ -381,15 +387,17 @@ impl Collector {
             let interval = uncorrected.value_at_percentile(50.0);
             Distribution::of(&uncorrected.clone_correct(interval))
         };
-        let used: Vec<Duration> = self
-            .cores
-            .iter()
-            .map(|core| {
-                core.both().map_or(Duration::ZERO, |((cpu, spun), (cpu_then, spun_then))| {
-                    (cpu_then - cpu).saturating_sub(spun_then - spun)
-                })
+        // Time in which it had nothing to do is exact while it spins, CPU time while it parks: in the kernel it then also works.
+        let used = self.cores.iter().filter_map(|core| {
+            let ((cpu, idle), (cpu_then, idle_then)) = core.both()?;
+            let cpu = cpu_then.saturating_sub(cpu);
+            let active = window?.saturating_sub(idle_then.saturating_sub(idle));
+            Some(match self.idle {
+                Idle::Park => (cpu, cpu),
+                Idle::Spin(_) => (active, cpu.min(active)),
             })
-            .collect();
+        });
+        let used: Vec<(Duration, Duration)> = used.collect();
         let server = self.server.both().zip(self.server_pid).map(|((before, after), pid)| {
             let cpu = after.cpu.saturating_sub(before.cpu);
             Server {
@@ -399,7 +407,7 @@ impl Collector {
                 resident: after.resident,
             }
         });
-        let busy = share(used.iter().copied().max().unwrap_or_default());
+        let busy = share(used.iter().map(|(active, _)| *active).max().unwrap_or_default());
         let mut outcome = Outcome {
             schema: SCHEMA,
             began: humantime::format_rfc3339_millis(self.began).to_string(),
@@ -425,18 +433,23 @@ impl Collector {
             seconds: self.seconds,
             generator: Generator {
                 driver,
-                idle: match self.spins {
+                idle: match self.idle {
                     Idle::Park => "park".to_owned(),
                     Idle::Spin(patience) => format!("spin:{}", patience.as_micros()),
                 },
-                cpu_us_per_request: per_request(used.iter().sum()),
+                cpu_us_per_request: per_request(used.iter().map(|(_, cpu)| *cpu).sum()),
                 busy,
                 ..Generator::default()
             },
             server,
             ..Outcome::default()
         };
-        remark(&mut outcome, self.open);
+        if let Some(wanted) = self.wanted.filter(|wanted| sent < *wanted && !interrupted) {
+            outcome.notes.push(format!(
+                "given up after {sent} of {wanted} requests: nothing was answered any more"
+            ));
+        }
+        remark(&mut outcome, slept);
         outcome
     }
 }
@@ -452,7 +465,8 @@ fn add(to: &mut Slice, slice: &Slice) {
 }
 
 /// Says what a reader should know before using the figures.
-fn remark(outcome: &mut Outcome, open: bool) {
+/// Of the requests of an open loop, `slept` were taken up late.
+fn remark(outcome: &mut Outcome, slept: u64) {
     let Outcome { requests, generator, load, notes, .. } = outcome;
     if generator.busy > BUSY {
         generator.limited.push(format!(
@@ -462,19 +476,23 @@ fn remark(outcome: &mut Outcome, open: bool) {
     }
     let due = requests.sent + requests.unsent;
     let late = requests.late + requests.unsent;
-    if open && due > 0 && late as f64 / due as f64 > MANY_LATE {
+    let share = |part: u64| if due == 0 { 0.0 } else { part as f64 / due as f64 };
+    if share(slept) > MANY_LATE {
+        generator.limited.push(format!(
+            "{:.1} % of the requests were due while the generator's thread did not run for a millisecond or more: its CPU was \
+             busy with something else, or it with too much",
+            share(slept) * 100.0
+        ));
+    } else if share(late) > MANY_LATE {
         let all = load.connections * load.in_flight;
         notes.push(format!(
             "{:.1} % of the requests could not leave within a millisecond of their time: at most {all} may be in flight \
              (--connections x --in-flight). Read the corrected latencies; they count from the time each was to be sent.",
-            late as f64 / due as f64 * 100.0
+            share(late) * 100.0
         ));
     }
     if requests.connect_failed > 0 {
         notes.push(format!("{} attempts to connect failed", requests.connect_failed));
-    }
-    if outcome.interrupted {
-        notes.push("the run was interrupted before its time".to_owned());
     }
     if requests.answered > 0 && requests.empty == requests.answered {
         notes.push("every answer was empty: nothing was found".to_owned());

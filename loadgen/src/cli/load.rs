@@ -23,6 +23,9 @@ const OPEN: usize = 1024;
 /// Requests in flight on a socket of an open loop over UDP.
 const DATAGRAMS: usize = 65_536;
 
+/// How long a thread looks for something to do before it parks: its CPU is its own.
+const SPIN: Duration = Duration::from_secs(1);
+
 /// How much load, and for how long.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Load")]
@@ -101,8 +104,8 @@ struct GeneratorOptions {
     #[arg(long, default_value = "auto")]
     driver: DriverChoice,
 
-    /// What a thread does while there is nothing to do: park, spin or spin:<µs>. To park costs no CPU and makes the
-    /// generator's own share of every latency larger [default: spin:1000; park on a machine with one CPU]
+    /// What a thread does while there is nothing to do: park, or spin:<µs> before it parks. To park saves CPU and adds the time
+    /// of waking up to every latency [default: spin:1000000; park on a machine with one CPU]
     #[arg(long)]
     idle: Option<Idle>,
 
@@ -203,7 +206,7 @@ impl LoadOptions {
             driver: generator.driver,
             idle: generator.idle.unwrap_or(match cpus {
                 1 => Idle::Park,
-                _ => Idle::Spin(Duration::from_millis(1)),
+                _ => Idle::Spin(SPIN),
             }),
             seed: generator.seed.unwrap_or_else(rand::random),
             server_pid: generator.server_pid,

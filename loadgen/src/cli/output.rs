@@ -25,11 +25,11 @@ pub(super) struct OutputOptions {
     json: Option<PathBuf>,
 
     /// Write a line of CSV for each second
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "find_knee")]
     csv: Option<PathBuf>,
 
     /// Write the latencies of each second as an HdrHistogram log
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "find_knee")]
     hlog: Option<PathBuf>,
 
     /// Write a page with charts that needs no network
@@ -112,7 +112,7 @@ impl OutputOptions {
         let failed = requests.failures() + requests.unsent + requests.connect_failed;
         if outcome.interrupted {
             Exit::Interrupted
-        } else if requests.answered == 0 {
+        } else if outcome.knee.is_none() && requests.answered == 0 {
             Exit::Failed
         } else if outcome.thresholds.iter().any(|threshold| threshold.failed)
             || outcome.knee.as_ref().is_some_and(|knee| knee.rate.is_none())

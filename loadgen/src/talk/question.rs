@@ -14,6 +14,7 @@ use crate::outcome::Fault;
 use crate::services::Mix;
 
 /// What is asked. One of a core and a destination's group, shared by its connections.
+#[expect(clippy::large_enum_variant, reason = "there is one for each group")]
 pub(crate) enum Question {
     /// The same each time; any answer of status 200 is right.
     Fixed {

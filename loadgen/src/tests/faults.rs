@@ -122,3 +122,15 @@ fn a_server_that_closes_at_once_is_not_stormed() {
     assert_eq!(outcome.requests.answered, 0);
     assert!((10..100).contains(&attempts.get()), "{}", attempts.get());
 }
+
+#[test]
+fn a_number_of_requests_that_cannot_be_sent_is_given_up() {
+    let (mut world, server) = world(|_, _| Act::Echo);
+    let running = start(&mut world, &Plan { end: End::Requests(1_000_000), ..plan() });
+    world.run_for(ms(2000));
+    world.kill(server);
+    let began = world.now();
+    let outcome = running.finish(&mut world, secs(3600));
+    assert!(world.now() - began < secs(6), "{:?}", world.now() - began);
+    assert!(outcome.requests.answered > 8000 && outcome.requests.failures() >= 1);
+}

@@ -39,7 +39,7 @@ fn what_cannot_leave_in_time_is_counted() {
     let outcome = run(&mut world, &open(20.0, 1));
     let requests = &outcome.requests;
     assert_eq!(requests.sent + requests.unsent, 200);
-    assert!((95..=101).contains(&requests.sent) && requests.late >= 90, "{requests:?}");
+    assert!((95..=104).contains(&requests.sent) && requests.late >= 90, "{requests:?}");
     assert!((9.5..10.1).contains(&outcome.rate));
     // The last to leave waited for half of the run; the server never took longer than 100 ms.
     assert!(outcome.latency.corrected.max > 4_500_000.0);

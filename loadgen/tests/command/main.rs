@@ -1,0 +1,11 @@
+//! The command `loadgen` against servers of every manner, our own peers, Node's, and other load generators.
+
+mod faults;
+mod generators;
+mod grapes;
+mod output;
+mod process;
+mod server;
+mod stall;
+mod usage;
+mod workers;
