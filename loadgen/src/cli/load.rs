@@ -68,7 +68,7 @@ pub(super) struct LoadOptions {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     requests_per_connection: Option<u64>,
 
-    /// Find the highest rate that keeps the promise of --slo: the rate doubles from --rate on [1000] until it is broken, then
+    /// Find the highest rate that keeps the promise of --slo: the rate doubles from --rate (or 1000) on until it is broken, then
     /// the distance is halved
     #[arg(long, requires = "slo")]
     find_knee: bool,
