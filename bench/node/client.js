@@ -3,10 +3,10 @@
 // A client as people write it. A line on standard input is an order, a line on standard output what came of it:
 // "run <in flight> <ms>" keeps so many requests in flight for so long; "find <service>" asks until somebody is there.
 
-const { conf, link, http, settings } = require('./peers')
+const { conf, link, transport, settings } = require('./peers')
 const lines = require('readline').createInterface({ input: process.stdin })
 
-const peer = new http.PeerRPCClient(link, settings)
+const peer = new transport.PeerRPCClient(link, settings)
 peer.init()
 
 const OPTIONS = { timeout: 10000 }

@@ -1,7 +1,7 @@
 'use strict'
 
-// What worker and client share: the argument, a JSON object {"modules","grape","service","tls"?}, and the packages in its
-// folder "modules". "tls" is a folder with ca.pem, and cert.pem and key.pem of this side.
+// What worker and client share: the argument, a JSON object {"modules","grape","service","transport","tls"?}, and the packages
+// in its folder "modules". "transport" is "http" or "ws"; "tls" is a folder with ca.pem, and cert.pem and key.pem of this side.
 
 const fs = require('fs')
 const path = require('path')
@@ -25,4 +25,6 @@ const secure = conf.tls && {
 // It ends with the process that started it.
 process.stdin.on('end', () => process.exit()).resume()
 
-module.exports = { conf, link, http: from('grenache-nodejs-http'), settings: secure ? { secure } : {} }
+const transport = from(`grenache-nodejs-${conf.transport}`)
+
+module.exports = { conf, link, transport, settings: secure ? { secure } : {} }

@@ -2,9 +2,9 @@
 
 // A worker as people write it: answers every request with its payload. Says where it listens once it has announced itself.
 
-const { conf, link, http, settings } = require('./peers')
+const { conf, link, transport, settings } = require('./peers')
 
-const peer = new http.PeerRPCServer(link, { timeout: 300000, ...settings })
+const peer = new transport.PeerRPCServer(link, { timeout: 300000, ...settings })
 peer.init()
 
 const service = peer.transport('server')

@@ -57,7 +57,7 @@ fn compare(
             match measure(plan, system, transport, &connect) {
                 Ok(sample) => series.push(&name, sample),
                 Err(error) => {
-                    report.leave_out(format!("{name} ({title}): {error}"));
+                    report.leave_out(format!("{name} ({title})"), error);
                     return false;
                 }
             }

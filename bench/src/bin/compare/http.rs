@@ -41,7 +41,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
             Ok(Ring { tested, other, api, .. }) => {
                 systems.push(System { name, tested, other: Some(other), api, kind: Some(kind) });
             }
-            Err(error) => report.leave_out(format!("{name} (HTTP): {error}")),
+            Err(error) => report.leave_out(format!("{name} (HTTP)"), error),
         }
     }
     let program = plan.binaries.join("examples/http_echo");
@@ -49,7 +49,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
         Ok((tested, api)) => {
             systems.push(System { name: "HTTP echo", tested, other: None, api, kind: None })
         }
-        Err(error) => report.leave_out(format!("HTTP echo: {error}")),
+        Err(error) => report.leave_out("HTTP echo", error),
     }
     let mut all: Vec<(String, Series)> = Vec::new();
     for round in 0..plan.rounds {

@@ -43,7 +43,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
                     let micros = |percent| latencies.percentile(percent).as_secs_f64() * 1e6;
                     figures.push((micros(50.0), micros(99.0)));
                 }
-                Err(error) => report.leave_out(format!("{} ({title}): {error}", name(*system))),
+                Err(error) => report.leave_out(format!("{} ({title})", name(*system)), error),
             }
         }
     }

@@ -1,9 +1,12 @@
 //! What the figures were taken on.
 
+use std::fmt::Write;
 use std::process::Command;
 
+use crate::{Plan, installed};
+
 /// The words of a machine description, in order.
-pub(crate) fn describe() -> Vec<(&'static str, String)> {
+pub(crate) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     vec![
         ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
         ("revision", revision()),
@@ -20,7 +23,8 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
         ("load before the run", read("/proc/loadavg")),
         ("rustc", output("rustc", &["--version"])),
         ("node", output("node", &["--version"])),
-        ("peers", locked(&["io-uring", "monoio", "glommio", "tokio", "rustls"])),
+        ("peers", locked(LOCK, &["io-uring", "monoio", "glommio", "tokio", "rustls"])),
+        ("peers of their own", others(plan)),
         ("command", std::env::args().collect::<Vec<_>>().join(" ")),
         (
             "server CPU time",
@@ -56,9 +60,28 @@ fn governor() -> String {
     }
 }
 
-/// Versions of `crates` as they stand in the lock file this program was built with.
-fn locked(crates: &[&str]) -> String {
-    let lock = include_str!("../../../../Cargo.lock");
+/// What the systems under bench/peers and the servers beside them are.
+fn others(plan: &Plan) -> String {
+    let crates = ["async-nats", "axum", "hyper", "tokio", "tonic", "zmq"];
+    let libzmq = plan.peer("libzmq").and_then(|program| installed::libzmq_version(&program));
+    let mut all = locked(PEERS_LOCK, &crates);
+    for (name, version) in [
+        ("libzmq", libzmq),
+        ("nginx", plan.version("nginx", "-v")),
+        ("nats-server", plan.version("nats-server", "-v")),
+    ] {
+        let version = version.unwrap_or_else(|_| "not installed".to_owned());
+        let _ = write!(all, ", {name} {version}");
+    }
+    all
+}
+
+/// The lock files that this program and the programs of bench/peers are built with.
+const LOCK: &str = include_str!("../../../../Cargo.lock");
+const PEERS_LOCK: &str = include_str!("../../../peers/Cargo.lock");
+
+/// Versions of `crates` as they stand in `lock`.
+fn locked(lock: &str, crates: &[&str]) -> String {
     let mut found = Vec::new();
     for package in lock.split("[[package]]").skip(1) {
         let value = |key: &str| {

@@ -9,21 +9,29 @@ use clap::{Parser, ValueEnum};
 use grenache_bench::sample::Times;
 
 mod echo;
+mod figures;
+mod folder;
 mod http;
+mod http_servers;
+mod installed;
 mod latency;
 mod machine;
 mod memory;
 mod mesh;
+mod nats;
+mod nginx;
 mod peers;
 mod report;
+mod request_reply;
 mod ring;
 mod rpc;
 mod tls;
 
 use report::Report;
 
-/// Compares the engine with the echo servers of other runtimes, the grape with Node's, and our peers with Node's, in
-/// interleaved rounds. Builds nothing: run `cargo build --release -p grenache-bench -p grenache-grape --bins --examples` before.
+/// Compares the engine with the echo servers of other runtimes and with other HTTP servers, the grape with Node's, and our
+/// peers with Node's and with other ways to ask a service, in interleaved rounds. Builds and installs nothing, which
+/// `cargo xtask bench` does; `cargo build --release -p grenache-bench -p grenache-grape --bins --examples` is enough for ours.
 #[derive(Parser)]
 struct Arguments {
     /// A smoke test of a few seconds: every part runs, the figures mean little.
@@ -41,6 +49,12 @@ struct Arguments {
     /// Where Node's packages are installed: grenache-grape, grenache-nodejs-http and what these need.
     #[arg(long, default_value = "grape/tests/node/node_modules")]
     node_modules: PathBuf,
+    /// Where the programs of bench/peers are.
+    #[arg(long, default_value = "target/peers/release")]
+    peers: PathBuf,
+    /// Why a system could not be installed, `<system>: <why>`, for the report; it is looked for all the same.
+    #[arg(long)]
+    absent: Vec<String>,
     /// The folder the report goes to, as DATE.md and DATE.json.
     #[arg(long, default_value = "bench/results")]
     out: PathBuf,
@@ -65,6 +79,10 @@ enum Part {
     Rpc,
     /// The same over TLS.
     Tls,
+    /// The engine's HTTP against hyper, axum and nginx.
+    HttpServers,
+    /// Our worker and client against Node's over HTTP and WebSocket, tonic, NATS and libzmq.
+    RequestReply,
 }
 
 /// What the parts need to know of how they are run.
@@ -76,6 +94,8 @@ struct Plan {
     binaries: PathBuf,
     grape: PathBuf,
     node_modules: PathBuf,
+    peers: PathBuf,
+    absent: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -110,12 +130,14 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         quick: arguments.quick,
         grape: arguments.grape.clone().unwrap_or_else(|| binaries.join("grape")),
         node_modules: arguments.node_modules.clone(),
+        peers: arguments.peers.clone(),
+        absent: arguments.absent.clone(),
         binaries,
     };
     grenache_bench::server::pin_load()?;
-    let mut report = Report::new(machine::describe());
+    let mut report = Report::new(machine::describe(&plan));
     type Run = fn(&Plan, &mut Report) -> io::Result<()>;
-    let parts: [(Part, Run); 8] = [
+    let parts: [(Part, Run); 10] = [
         (Part::Echo, echo::tcp),
         (Part::Udp, echo::udp),
         (Part::Latency, latency::run),
@@ -124,11 +146,12 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         (Part::Memory, memory::run),
         (Part::Rpc, rpc::run),
         (Part::Tls, tls::run),
+        (Part::HttpServers, http_servers::run),
+        (Part::RequestReply, request_reply::run),
     ];
     for (part, run) in parts {
         if arguments.only.is_empty() || arguments.only.contains(&part) {
-            run(&plan, &mut report)
-                .unwrap_or_else(|error| report.fail(format!("{part:?}: {error}")));
+            run(&plan, &mut report).unwrap_or_else(|error| report.fail(format!("{part:?}"), error));
         }
     }
     let written = report.write(&arguments.out)?;

@@ -27,7 +27,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
         Ok(bytes) => {
             rows.push(("Node's grape, idle".to_owned(), vec![format!("{:.1} MB", bytes / 1e6)]))
         }
-        Err(error) => report.leave_out(format!("Node's grape (memory): {error}")),
+        Err(error) => report.leave_out("Node's grape (memory)", error),
     }
     let bytes = idle(plan, Kind::Ours, &Ports::free()?)?;
     rows.push(("grape, idle".to_owned(), vec![format!("{:.1} MB", bytes / 1e6)]));

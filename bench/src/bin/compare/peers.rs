@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use grenache_bench::client::{Client, Run};
+use grenache_bench::client::Client;
 use grenache_bench::load::call;
-use grenache_bench::sample::{Sample, Times, median};
+use grenache_bench::sample::Times;
 use grenache_bench::server::{LOAD_CPU, SERVER_CPU, Server};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Plan;
-use crate::report::Table;
+use crate::figures::{Cast, Figure};
 use crate::ring::{self, Kind, Ring};
 
 /// Node compiles what runs often; before that it is several times slower.
@@ -22,6 +22,23 @@ const NODE_WARM_UP: Duration = Duration::from_secs(3);
 /// How long a worker may take to announce itself.
 const ANNOUNCED: Duration = Duration::from_secs(10);
 
+/// What a request travels by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Http,
+    WebSocket,
+}
+
+impl Transport {
+    /// As packages are named after it and command lines have it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::WebSocket => "ws",
+        }
+    }
+}
+
 /// What a worker and its client are run with.
 #[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
@@ -29,6 +46,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) service: &'static str,
+    pub(crate) transport: Transport,
     /// What our cores do when there is nothing to do.
     pub(crate) idle: &'static str,
     /// The folder with certificates, for TLS on both sides.
@@ -42,16 +60,6 @@ pub(crate) struct Pair<'a> {
     pub(crate) addr: SocketAddr,
     asking: Server,
     pub(crate) client: Client,
-}
-
-/// What one window told of a pair.
-pub(crate) struct Figure {
-    pub(crate) worker: Sample,
-    /// CPU time of the client per request, µs, and the share of the window in which it ran.
-    pub(crate) client_cpu: f64,
-    pub(crate) client_busy: f64,
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
 }
 
 impl<'a> Pair<'a> {
@@ -79,25 +87,15 @@ impl<'a> Pair<'a> {
         flying: usize,
         round: usize,
     ) -> io::Result<Figure> {
-        let times = warm(plan, self.setting.kind, round);
-        let helpers = [&self.asking, &ring.tested, &ring.other];
-        let mut last: Option<(Run, Duration)> = None;
-        let worker = Sample::take(&self.worker, &helpers, times, |window| {
-            let before = self.asking.cpu_time()?;
-            let run = self.client.run(flying, window)?;
-            last = Some((run, self.asking.cpu_time()?.saturating_sub(before)));
-            Ok(run.outcome)
-        });
-        let worker = worker.map_err(|error| self.named(error))?;
-        let (run, used) = last.ok_or_else(|| io::Error::other("nothing was measured"))?;
-        let micros = |time: Duration| time.as_secs_f64() * 1e6;
-        Ok(Figure {
-            worker,
-            client_cpu: micros(used) / run.outcome.requests as f64,
-            client_busy: used.as_secs_f64() / run.outcome.elapsed.as_secs_f64(),
-            p50: micros(run.p50),
-            p99: micros(run.p99),
-        })
+        let cast = Cast {
+            worker: &self.worker,
+            broker: None,
+            asking: &self.asking,
+            client: &mut self.client,
+            helpers: &[&ring.tested, &ring.other],
+        };
+        let figure = Figure::take(cast, warm(plan, self.setting.kind, round), flying);
+        figure.map_err(|error| self.named(error))
     }
 
     /// The time until a client that asked too early has its reply: the service comes up `late` after the question.
@@ -135,6 +133,11 @@ fn command(plan: &Plan, ring: &Ring, setting: &Setting<'_>, side: &str) -> (Path
                 "--idle".to_owned(),
                 setting.idle.to_owned(),
             ];
+            // It speaks HTTP unless told otherwise, and refuses what it does not know.
+            if setting.transport != Transport::Http {
+                let transport = setting.transport.name().to_owned();
+                arguments.extend(["--transport".to_owned(), transport]);
+            }
             if let Some(tls) = tls {
                 arguments.extend(["--tls".to_owned(), tls.display().to_string()]);
             }
@@ -146,6 +149,7 @@ fn command(plan: &Plan, ring: &Ring, setting: &Setting<'_>, side: &str) -> (Path
                 "modules": plan.node_modules,
                 "grape": grape,
                 "service": setting.service,
+                "transport": setting.transport.name(),
                 "tls": tls,
             });
             (PathBuf::from("node"), vec![script, conf.to_string()])
@@ -159,71 +163,4 @@ pub(crate) fn warm(plan: &Plan, kind: Kind, round: usize) -> Times {
         return Times { warm_up: NODE_WARM_UP, ..plan.times };
     }
     plan.times
-}
-
-/// The figures of several pairs, round by round.
-#[derive(Default)]
-pub(crate) struct Figures {
-    systems: Vec<(&'static str, Vec<Figure>)>,
-}
-
-impl Figures {
-    pub(crate) fn push(&mut self, system: &'static str, figure: Figure) {
-        match self.systems.iter_mut().find(|(name, _)| *name == system) {
-            Some((_, figures)) => figures.push(figure),
-            None => self.systems.push((system, vec![figure])),
-        }
-    }
-
-    fn of(&self, system: &str) -> &[Figure] {
-        self.systems.iter().find(|(name, _)| *name == system).map_or(&[], |(_, figures)| figures)
-    }
-
-    /// The median over the rounds of `figure` of `system` divided by that of `reference` in the same round.
-    pub(crate) fn ratio(&self, system: &str, reference: &str, of: impl Fn(&Figure) -> f64) -> f64 {
-        median(self.of(system).iter().zip(self.of(reference)).map(|(a, b)| of(a) / of(b)))
-    }
-
-    /// True when both have figures to compare.
-    pub(crate) fn have(&self, systems: [&str; 2]) -> bool {
-        systems.iter().all(|system| !self.of(system).is_empty())
-    }
-
-    pub(crate) fn table(&self, title: &str) -> Table {
-        let columns = vec![
-            "requests/s",
-            "µs CPU/request, worker",
-            "client",
-            "worker busy",
-            "client busy",
-            "p50, µs",
-            "p99, µs",
-            "other load on the machine",
-        ];
-        let rows = self.systems.iter().map(|(name, figures)| {
-            let of = |figure: fn(&Figure) -> f64| median(figures.iter().map(figure));
-            let cells = vec![
-                format!("{:.0}", of(|f| f.worker.rate)),
-                format!("{:.2}", of(|f| f.worker.cpu)),
-                format!("{:.2}", of(|f| f.client_cpu)),
-                format!("{:.0} %", of(|f| f.worker.busy) * 100.0),
-                format!("{:.0} %", of(|f| f.client_busy) * 100.0),
-                format!("{:.1}", of(|f| f.p50)),
-                format!("{:.1}", of(|f| f.p99)),
-                format!("{:.0} %", of(|f| f.worker.foreign) * 100.0),
-            ];
-            ((*name).to_owned(), cells)
-        });
-        let raw = self.systems.iter().map(|(name, figures)| {
-            let raw = figures.iter().map(|f| {
-                json!({
-                    "rate": f.worker.rate, "cpu_us": f.worker.cpu, "client_cpu_us": f.client_cpu,
-                    "busy": f.worker.busy, "client_busy": f.client_busy, "p50_us": f.p50,
-                    "p99_us": f.p99, "foreign": f.worker.foreign, "requests": f.worker.requests,
-                })
-            });
-            ((*name).to_owned(), Value::Array(raw.collect()))
-        });
-        Table::plain(title, columns, rows.collect(), Value::Object(raw.collect()))
-    }
 }

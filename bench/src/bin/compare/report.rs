@@ -1,6 +1,6 @@
 //! The outcome of a run, as Markdown for people and JSON for programs.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -82,8 +82,14 @@ pub(crate) struct Report {
     machine: Vec<(&'static str, String)>,
     tables: Vec<Table>,
     targets: Vec<Target>,
-    left_out: Vec<String>,
+    left_out: Vec<Missing>,
     broken: bool,
+}
+
+/// What was not measured, and why.
+struct Missing {
+    what: String,
+    why: String,
 }
 
 impl Report {
@@ -102,9 +108,18 @@ impl Report {
     }
 
     /// Records that something was not measured, and why.
-    pub(crate) fn leave_out(&mut self, what: String) {
-        eprintln!("left out: {what}");
-        self.left_out.push(what);
+    pub(crate) fn leave_out(&mut self, what: impl Into<String>, why: impl Display) {
+        let missing = Missing { what: what.into(), why: why.to_string() };
+        eprintln!("left out: {}: {}", missing.what, missing.why);
+        self.left_out.push(missing);
+    }
+
+    /// Records that a system did not start. One that is not installed is left out; anything else must not happen.
+    pub(crate) fn miss(&mut self, system: &str, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::NotFound => self.leave_out(system, error),
+            _ => self.fail(system, error),
+        }
     }
 
     /// A claim that `figure` is at most `limit`. A figure that could not be taken fails it.
@@ -126,9 +141,9 @@ impl Report {
     }
 
     /// Records that a part broke off; no peer's absence does that, only ours.
-    pub(crate) fn fail(&mut self, what: String) {
+    pub(crate) fn fail(&mut self, what: impl Into<String>, why: impl Display) {
         self.broken = true;
-        self.leave_out(what);
+        self.leave_out(what, why);
     }
 
     /// True when no part broke off.
@@ -168,10 +183,11 @@ impl Report {
             }
         }
         if !self.left_out.is_empty() {
-            let _ = writeln!(out, "\n## Left out\n");
+            let _ = writeln!(out, "\n## Left out\n\n| | why |\n|---|---|");
         }
-        for what in &self.left_out {
-            let _ = writeln!(out, "- {what}");
+        for Missing { what, why } in &self.left_out {
+            let why = why.replace('|', "\\|").replace('\n', " ");
+            let _ = writeln!(out, "| {what} | {why} |");
         }
         text
     }
@@ -186,7 +202,9 @@ impl Report {
             .collect();
         let tables: serde_json::Map<_, _> =
             self.tables.iter().map(|t| (t.title.clone(), t.raw.clone())).collect();
-        json!({ "machine": machine, "targets": targets, "tables": tables, "left_out": self.left_out })
+        let left_out: Vec<_> =
+            self.left_out.iter().map(|m| json!({ "what": m.what, "why": m.why })).collect();
+        json!({ "machine": machine, "targets": targets, "tables": tables, "left_out": left_out })
     }
 
     /// Writes both forms into `folder`, named after the day; the path of the Markdown one.

@@ -9,7 +9,8 @@ use grenache_bench::server::{SERVER_CPU, Server};
 use serde_json::json;
 
 use crate::Plan;
-use crate::peers::{self, Figures, Pair, Setting};
+use crate::figures::{Figure, Figures};
+use crate::peers::{self, Pair, Setting, Transport};
 use crate::report::{Report, Table};
 use crate::ring::{Kind, Ring};
 
@@ -20,8 +21,14 @@ const FEWER: usize = 16;
 /// How long after the question the service that is asked too early comes up.
 const LATE: Duration = Duration::from_millis(25);
 
-const OURS: Setting<'static> =
-    Setting { name: "ours", kind: Kind::Ours, service: "rest:bench:rpc", idle: "park", tls: None };
+const OURS: Setting<'static> = Setting {
+    name: "ours",
+    kind: Kind::Ours,
+    service: "rest:bench:rpc",
+    transport: Transport::Http,
+    idle: "park",
+    tls: None,
+};
 /// It spins for longer than any gap under load, and parks while the others are measured.
 const SPIN: Setting<'static> =
     Setting { name: "ours, spinning", service: "rest:bench:spin", idle: "spin:1000", ..OURS };
@@ -35,7 +42,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     let mut node = match node {
         Ok(node) => Some(node),
         Err(error) => {
-            report.leave_out(format!("Node's worker and client: {error}"));
+            report.leave_out("Node's worker and client", error);
             None
         }
     };
@@ -71,7 +78,7 @@ fn together(
     let title = "RPC \"hello\", worker and client on a CPU each, one at a time";
     report.table(one.table(title));
     if one.have([SPIN.name, NODE.name]) {
-        let ratio = |of: fn(&peers::Figure) -> f64| one.ratio(SPIN.name, NODE.name, of);
+        let ratio = |of: fn(&Figure) -> f64| one.ratio(SPIN.name, NODE.name, of);
         let claim = |what: &str| format!("{title}: {what}, ours spinning to Node's");
         report.at_most(claim("p50"), ratio(|f| f.p50), 1.0 / 8.0);
         report.at_most(claim("p99"), ratio(|f| f.p99), 1.0 / 10.0);

@@ -1,14 +1,16 @@
 //! What TLS adds to a request: on connections that last, on connections of one request, and beside Node's.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use grenache_bench::load::{self, Http, Post};
 use grenache_bench::sample::{Sample, Series};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::Plan;
-use crate::peers::{self, Figures, Pair, Setting};
+use crate::figures::Figures;
+use crate::folder::Folder;
+use crate::peers::{self, Pair, Setting, Transport};
 use crate::report::{Report, Table};
 use crate::ring::{Kind, Ring};
 
@@ -21,10 +23,11 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
         name: "ours, plain",
         kind: Kind::Ours,
         service: "rest:bench:plain",
+        transport: Transport::Http,
         idle: "park",
         tls: None,
     };
-    let tls = Some(certificates.folder.as_path());
+    let tls = Some(certificates.folder.path());
     let secure = Setting { name: "ours, TLS", service: "rest:bench:tls", tls, ..plain };
     let ring = Ring::start(plan, Kind::Ours, 1)?;
     let mut pairs = Vec::new();
@@ -39,7 +42,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
                 pairs.push((ring, Pair::start(plan, ring, setting)?));
             }
         }
-        Err(error) => report.leave_out(format!("Node's worker and client over TLS: {error}")),
+        Err(error) => report.leave_out("Node's worker and client over TLS", error),
     }
     pooled(plan, report, &certificates, &pairs)?;
     handshakes(plan, report, &certificates, &pairs)?;
@@ -53,7 +56,7 @@ fn pooled(
     certificates: &Certificates,
     pairs: &[(&Ring, Pair<'_>)],
 ) -> io::Result<()> {
-    let config = load::client_config(&certificates.folder.join("client"), true)?;
+    let config = load::client_config(&certificates.folder.path().join("client"), true)?;
     let mut series = Series::default();
     for round in 0..plan.rounds {
         eprintln!("TLS: round {} of {}", round + 1, plan.rounds);
@@ -93,7 +96,8 @@ fn handshakes(
             let post = Post::rpc(pair.setting.service);
             let node = pair.setting.kind == Kind::Node;
             for resume in [true, false] {
-                let config = load::client_config(&certificates.folder.join("client"), resume)?;
+                let config =
+                    load::client_config(&certificates.folder.path().join("client"), resume)?;
                 let times = peers::warm(plan, pair.setting.kind, round);
                 let sample = Sample::take(&pair.worker, &[], times, |window| {
                     let (outcome, resumed) = load::handshakes(pair.addr, &config, &post, window)?;
@@ -136,15 +140,14 @@ fn together(plan: &Plan, report: &mut Report, pairs: &mut [(&Ring, Pair<'_>)]) -
     Ok(())
 }
 
-/// A folder with an authority's certificate and those of a worker and a client, removed in the end.
+/// A folder with an authority's certificate and those of a worker and a client.
 struct Certificates {
-    folder: PathBuf,
+    folder: Folder,
 }
 
 impl Certificates {
     fn make() -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("grenache-bench-{}", std::process::id()));
-        let certificates = Self { folder };
+        let certificates = Self { folder: Folder::new("certificates")? };
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -163,17 +166,10 @@ impl Certificates {
         params.distinguished_name.push(DnType::CommonName, side);
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = params.signed_by(&key, issuer).map_err(io::Error::other)?;
-        let folder: &Path = &self.folder.join(side);
+        let folder: &Path = &self.folder.path().join(side);
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("ca.pem"), authority)?;
         std::fs::write(folder.join("cert.pem"), certificate.pem())?;
         std::fs::write(folder.join("key.pem"), key.serialize_pem())
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        // Nothing in it is worth more than a look; the folder for temporary files is emptied anyway.
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
