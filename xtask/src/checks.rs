@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::fuzz;
 use crate::step::{Failed, cargo, run};
+use crate::{debian, fuzz, peers};
 
 /// All tests of the workspace, those against the real Node packages and those in the documentation among them.
 pub(crate) fn test(arguments: &[String]) -> Result<(), Failed> {
@@ -25,6 +25,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failed> {
 pub(crate) fn ci() -> Result<(), Failed> {
     let began = Instant::now();
     run("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    run(
+        "format of the peers",
+        &mut cargo(&["fmt", "--all", "--check", "--manifest-path", "bench/peers/Cargo.toml"]),
+    )?;
     run("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run(
         "documentation",
@@ -33,19 +37,28 @@ pub(crate) fn ci() -> Result<(), Failed> {
     )?;
     fuzz::replay()?;
     run("benches, once each", &mut cargo(&["test", "--workspace", "--bench", "*"]))?;
-    bench(&["--quick", "--out", "target/bench-quick"].map(String::from))?;
+    let absent = bench(&["--quick", "--out", "target/bench-quick"].map(String::from))?;
+    peers::test(&absent)?;
     test(&[])?;
     println!("all of it took {:.0} s", began.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// The comparison with Node's grape and other engines.
-pub(crate) fn bench(arguments: &[String]) -> Result<(), Failed> {
+/// The comparison with Node's Grenache and others. Gives what could not be had for it, as `<system>: <why>`.
+pub(crate) fn bench(arguments: &[String]) -> Result<Vec<String>, Failed> {
+    let mut absent = Vec::new();
+    if peers::are_needed(arguments) {
+        absent.extend(debian::fetch_servers());
+        absent.extend(peers::build());
+    }
     let packages = ["--release", "-p", "grenache-bench", "-p", "grenache-grape"];
     run("release build", cargo(&["build", "--bins", "--examples"]).args(packages))?;
     let mut command =
         cargo(&["run", "--release", "-p", "grenache-bench", "--bin", "compare", "--"]);
-    run("comparison", command.args(arguments))
+    command.args(arguments).env("PATH", debian::path());
+    command.args(absent.iter().flat_map(|absent| ["--absent", absent]));
+    run("comparison", &mut command)?;
+    Ok(absent)
 }
 
 /// What cargo's test runners counted.

@@ -1,7 +1,9 @@
 //! The task runner: `cargo xtask <task>`. It needs cargo, Node and a C compiler, and says so when one is missing.
 
 mod checks;
+mod debian;
 mod fuzz;
+mod peers;
 mod setup;
 mod step;
 
@@ -22,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Check that the tools are there and install the npm packages of the interop tests
+    /// Check that the tools are there and install what the tests need: npm packages, and wrk and h2load from Debian
     Setup,
     /// Run all tests, including those against the real Node packages
     Test {
@@ -41,7 +43,7 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Measure against Node's grape and other engines, side by side
+    /// Measure against Node's Grenache and what people would pick instead, side by side; builds and fetches these
     Bench {
         /// Passed on to the comparison
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -51,11 +53,15 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Setup => setup::install(),
-        Task::Test { arguments } => setup::install().and_then(|()| checks::test(&arguments)),
-        Task::Ci => setup::install().and_then(|()| checks::ci()),
+        Task::Setup => setup::install_for_tests(),
+        Task::Test { arguments } => {
+            setup::install_for_tests().and_then(|()| checks::test(&arguments))
+        }
+        Task::Ci => setup::install_for_tests().and_then(|()| checks::ci()),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
-        Task::Bench { arguments } => setup::install().and_then(|()| checks::bench(&arguments)),
+        Task::Bench { arguments } => {
+            setup::install().and_then(|()| checks::bench(&arguments)).map(drop)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::debian;
 use crate::step::{Failed, first_line, run};
 
 /// The oldest Node that runs the published packages and our peers (`fetch` came with 18).
@@ -32,6 +33,12 @@ fn check_tools() -> Result<(), Failed> {
     } else {
         Err(Failed(format!("missing: {}", missing.join(", "))))
     }
+}
+
+/// All that tests need.
+pub(crate) fn install_for_tests() -> Result<(), Failed> {
+    install()?;
+    debian::install_tools()
 }
 
 /// Checks the tools, then installs the npm packages unless the lock file's are there.

@@ -29,6 +29,19 @@ pub(crate) fn run(name: &str, command: &mut Command) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Runs a command quietly: what it said last is told only if it fails.
+pub(crate) fn output(command: &mut Command) -> Result<(), Failed> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.output().map_err(|error| Failed(format!("{program} does not start: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+    Err(Failed(format!("{program} failed ({}): {last}", output.status)))
+}
+
 /// The first line that a command prints, if it runs at all.
 pub(crate) fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
