@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::step::{self, Failed, cargo, first_line};
+use crate::setup;
+use crate::step::{self, Failed, cargo};
 
 /// What makes the compiler count edges and comparisons for libFuzzer, as cargo-fuzz asks for it.
 const COVERAGE: &str = "--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -33,11 +34,8 @@ pub(crate) fn run(seconds: u64, only: Option<&str>) -> Result<(), Failed> {
 
 /// Builds every target and runs it over its corpus once. Needs a C++ compiler; says so where there is none.
 pub(crate) fn replay() -> Result<(), Failed> {
-    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_string());
-    if first_line(&compiler, &["--version"]).is_none() {
-        println!(
-            "==> fuzz targets: not built, because libFuzzer needs a C++ compiler and {compiler} is none"
-        );
+    if let Err(Failed(why)) = setup::cxx() {
+        println!("==> fuzz targets: not built, because libFuzzer {why}");
         return Ok(());
     }
     let targets = targets()?;

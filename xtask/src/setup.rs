@@ -35,6 +35,15 @@ fn check_tools() -> Result<(), Failed> {
     }
 }
 
+/// Checks that there is a C++ compiler, which only some parts need. The error says what was looked for.
+pub(crate) fn cxx() -> Result<(), Failed> {
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_string());
+    match first_line(&compiler, &["--version"]) {
+        Some(_) => Ok(()),
+        None => Err(Failed(format!("needs a C++ compiler, and {compiler} is none"))),
+    }
+}
+
 /// All that tests need.
 pub(crate) fn install_for_tests() -> Result<(), Failed> {
     install()?;
