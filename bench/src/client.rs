@@ -66,11 +66,13 @@ impl Client {
         found.ok_or_else(|| io::Error::other(format!("it said {said}")))
     }
 
-    fn order(&mut self, order: &str) -> io::Result<()> {
+    /// Gives it an order, one line; [`answer`](Self::answer) waits for what came of it.
+    pub fn order(&mut self, order: &str) -> io::Result<()> {
         self.orders.write_all(format!("{order}\n").as_bytes())
     }
 
-    fn answer(&mut self) -> io::Result<Value> {
+    /// What the client says to the order before.
+    pub fn answer(&mut self) -> io::Result<Value> {
         let mut line = String::new();
         if self.answers.read_line(&mut line)? == 0 {
             return Err(io::Error::other("the client has ended; what it said stands above"));

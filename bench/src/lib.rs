@@ -3,5 +3,6 @@
 pub mod client;
 pub mod load;
 pub mod sample;
+pub mod scaling;
 pub mod server;
 pub mod yardstick;

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::load::Outcome;
-use crate::server::Server;
+use crate::server::{Server, cpus};
 
 /// What a server needed for the load of one window.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub struct Sample {
     pub rate: f64,
     /// Share of the window in which the server ran: near 1 it is the server that limits the rate.
     pub busy: f64,
-    /// Share of the two CPUs that went to other processes than the server and the load.
+    /// Share of the machine's CPUs that went to other processes than the server and the load.
     pub foreign: f64,
     /// Requests answered.
     pub requests: u64,
@@ -42,14 +42,24 @@ impl Sample {
         server: &Server,
         helpers: &[&Server],
         times: Times,
+        load: impl FnMut(Duration) -> io::Result<Outcome>,
+    ) -> io::Result<Self> {
+        Self::of_all(&[server], helpers, times, load)
+    }
+
+    /// The same for several servers that one load is for; their CPU time is added up.
+    pub fn of_all(
+        servers: &[&Server],
+        helpers: &[&Server],
+        times: Times,
         mut load: impl FnMut(Duration) -> io::Result<Outcome>,
     ) -> io::Result<Self> {
         load(times.warm_up)?;
-        let (before, foreign_before) = (settled(server)?, foreign(server, helpers)?);
+        let (before, foreign_before) = (settled(servers)?, foreign(servers, helpers)?);
         let start = Instant::now();
         let outcome = load(times.window)?;
         let elapsed = start.elapsed();
-        let (after, foreign_after) = (settled(server)?, foreign(server, helpers)?);
+        let (after, foreign_after) = (settled(servers)?, foreign(servers, helpers)?);
         let cpu = (after - before).as_secs_f64();
         Ok(Self {
             cpu: cpu * 1e6 / outcome.requests as f64,
@@ -57,21 +67,21 @@ impl Sample {
             busy: cpu / elapsed.as_secs_f64(),
             foreign: foreign_after.saturating_sub(foreign_before).as_secs_f64()
                 / elapsed.as_secs_f64()
-                / 2.0,
+                / cpus()? as f64,
             requests: outcome.requests,
         })
     }
 }
 
-/// The CPU time of a server that has no request left. The kernel adds a thread's time up when it stops running, so the
-/// server is given a moment to park first.
-fn settled(server: &Server) -> io::Result<Duration> {
+/// The CPU time of servers that have no request left. The kernel adds a thread's time up when it stops running, so they
+/// are given a moment to park first.
+fn settled(servers: &[&Server]) -> io::Result<Duration> {
     sleep(Duration::from_millis(2));
-    server.cpu_time()
+    servers.iter().map(|server| server.cpu_time()).sum()
 }
 
-/// CPU time so far of everything on this machine but `server`, `helpers` and ourselves.
-fn foreign(server: &Server, helpers: &[&Server]) -> io::Result<Duration> {
+/// CPU time so far of everything on this machine but `servers`, `helpers` and ourselves.
+fn foreign(servers: &[&Server], helpers: &[&Server]) -> io::Result<Duration> {
     let stat = std::fs::read_to_string("/proc/stat")?;
     let mut fields = stat
         .lines()
@@ -89,9 +99,9 @@ fn foreign(server: &Server, helpers: &[&Server]) -> io::Result<Duration> {
     let own = Duration::from_nanos(
         own.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0),
     );
-    let mut ours = own + server.cpu_time()?;
-    for helper in helpers {
-        ours += helper.cpu_time()?;
+    let mut ours = own;
+    for process in servers.iter().chain(helpers) {
+        ours += process.cpu_time()?;
     }
     Ok(all.saturating_sub(ours))
 }

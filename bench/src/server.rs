@@ -107,6 +107,12 @@ fn command(cpus: &str, program: &Path, arguments: &[String]) -> Command {
     command
 }
 
+/// How many CPUs this machine has at work.
+pub fn cpus() -> io::Result<usize> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    Ok(stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count())
+}
+
 /// Moves this process, and so every thread it starts from now on, to the CPU of the load.
 pub fn pin_load() -> io::Result<()> {
     let id = std::process::id().to_string();

@@ -164,6 +164,20 @@ impl Http {
         Ok(Self { poll, events: Events::with_capacity(count), connections, depth })
     }
 
+    /// Takes over the connections of `other`, behind its own.
+    pub fn join(&mut self, other: Self) -> io::Result<()> {
+        for mut connection in other.connections {
+            let token = Token(self.connections.len());
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            other.poll.registry().deregister(connection.stream.socket())?;
+            self.poll.registry().register(connection.stream.socket(), token, interest)?;
+            connection.post = self.connections.len();
+            self.connections.push(connection);
+        }
+        self.events = Events::with_capacity(self.connections.len());
+        Ok(())
+    }
+
     /// Sends `posts`, connection by connection in turn, for `window`, then takes the answers still out.
     pub fn run(&mut self, posts: &[Post], window: Duration) -> io::Result<Outcome> {
         let start = Instant::now();

@@ -122,6 +122,10 @@ impl Stream {
     pub(super) fn new(socket: mio::net::TcpStream, session: Option<ClientConnection>) -> Self {
         Self { socket, session: session.map(Box::new) }
     }
+
+    pub(super) fn socket(&mut self) -> &mut mio::net::TcpStream {
+        &mut self.socket
+    }
 }
 
 impl Read for Stream {

@@ -10,6 +10,7 @@ use grenache_bench::server::{SERVER_CPU, Server};
 use grenache_bench::yardstick::{System, Transport};
 
 use crate::Plan;
+use crate::chart::Group;
 use crate::report::{Report, Table};
 
 const CONNECTIONS: usize = 64;
@@ -64,7 +65,8 @@ fn compare(
             true
         });
     }
-    report.table(Table::of(title, &series));
+    let ours = &["engine", "engine-epoll"];
+    report.table(Table::of(title, &series).charted(Group::Echo, ours));
     let best = series.best(&["uring", "uring-direct", "epoll", "monoio"]);
     for (reference, limit) in
         best.map(|name| (name, 1.05)).into_iter().chain([("glommio", 1.0), ("tokio", 1.0)])

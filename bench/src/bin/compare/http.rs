@@ -9,6 +9,7 @@ use grenache_bench::sample::{Sample, Series, Times};
 use grenache_bench::server::{SERVER_CPU, Server};
 
 use crate::Plan;
+use crate::chart::Group;
 use crate::report::{Report, Table};
 use crate::ring::{self, Kind, Ring};
 
@@ -80,7 +81,12 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
         }
     }
     for (index, (title, series)) in all.iter().enumerate() {
-        report.table(Table::of(title, series));
+        let table = Table::of(title, series);
+        report.table(match index {
+            0 | 2 => table.charted(Group::Grape, &["grape", "HTTP echo"]),
+            // They would say the same again.
+            _ => table,
+        });
         claims(index, title, series, report);
     }
     Ok(())

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::process::Command;
 
+use grenache_bench::server;
+
 use crate::{Plan, installed};
 
 /// The words of a machine description, in order.
@@ -10,14 +12,7 @@ pub(crate) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     vec![
         ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
         ("revision", revision()),
-        (
-            "CPU",
-            format!(
-                "{}, {} CPUs",
-                cpu_model(),
-                std::thread::available_parallelism().map_or(0, usize::from).max(cpus())
-            ),
-        ),
+        ("CPU", format!("{}, {} CPUs{}", cpu_model(), server::cpus().unwrap_or(0), siblings())),
         ("kernel", read("/proc/sys/kernel/osrelease")),
         ("governor", governor()),
         ("load before the run", read("/proc/loadavg")),
@@ -43,8 +38,10 @@ fn revision() -> String {
     output("git", &["rev-parse", "--short=12", "HEAD"]) + dirty
 }
 
-fn cpus() -> usize {
-    read("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count()
+/// Which CPUs are threads of one physical core with the first; nothing if it has its own, as far as the system says.
+fn siblings() -> String {
+    let siblings = read("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list");
+    if siblings.contains([',', '-']) { format!(", one core has {siblings}") } else { String::new() }
 }
 
 fn cpu_model() -> String {

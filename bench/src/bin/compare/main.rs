@@ -8,6 +8,10 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use grenache_bench::sample::Times;
 
+mod chart;
+mod cores;
+mod drawing;
+mod driven;
 mod echo;
 mod figures;
 mod folder;
@@ -18,6 +22,7 @@ mod latency;
 mod machine;
 mod memory;
 mod mesh;
+mod model;
 mod nats;
 mod nginx;
 mod peers;
@@ -25,6 +30,7 @@ mod report;
 mod request_reply;
 mod ring;
 mod rpc;
+mod scaling;
 mod tls;
 
 use report::Report;
@@ -55,9 +61,12 @@ struct Arguments {
     /// Why a system could not be installed, `<system>: <why>`, for the report; it is looked for all the same.
     #[arg(long)]
     absent: Vec<String>,
-    /// The folder the report goes to, as DATE.md and DATE.json.
+    /// The folder the report goes to, as DATE.md, DATE.json and DATE.svg.
     #[arg(long, default_value = "bench/results")]
     out: PathBuf,
+    /// Measures nothing: draws the chart of these results again, as RESULTS.svg beside the first.
+    #[arg(long, value_name = "RESULTS.json", num_args = 1.., conflicts_with_all = ["quick", "only", "out"])]
+    chart: Vec<PathBuf>,
 }
 
 /// A part of the comparison.
@@ -83,6 +92,8 @@ enum Part {
     HttpServers,
     /// Our worker and client against Node's over HTTP and WebSocket, tonic, NATS and libzmq.
     RequestReply,
+    /// The same work on one core and on all, and what is to be expected of more.
+    Scaling,
 }
 
 /// What the parts need to know of how they are run.
@@ -111,6 +122,10 @@ fn main() -> ExitCode {
 
 /// True when every part ran and, but in a smoke test, every target is met.
 fn run(arguments: &Arguments) -> io::Result<bool> {
+    if !arguments.chart.is_empty() {
+        eprintln!("written to {}", chart::remake(&arguments.chart)?.display());
+        return Ok(true);
+    }
     let executable = std::env::current_exe()?;
     let binaries = executable
         .parent()
@@ -137,7 +152,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     grenache_bench::server::pin_load()?;
     let mut report = Report::new(machine::describe(&plan));
     type Run = fn(&Plan, &mut Report) -> io::Result<()>;
-    let parts: [(Part, Run); 10] = [
+    let parts: [(Part, Run); 11] = [
         (Part::Echo, echo::tcp),
         (Part::Udp, echo::udp),
         (Part::Latency, latency::run),
@@ -148,6 +163,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         (Part::Tls, tls::run),
         (Part::HttpServers, http_servers::run),
         (Part::RequestReply, request_reply::run),
+        (Part::Scaling, scaling::run),
     ];
     for (part, run) in parts {
         if arguments.only.is_empty() || arguments.only.contains(&part) {

@@ -23,13 +23,13 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     let mut rows = Vec::new();
     let mut raw = serde_json::Map::new();
     let node = Ports::free()?;
-    match idle(plan, Kind::Node, &node) {
+    match idle(plan, Kind::Node, &node, 1) {
         Ok(bytes) => {
             rows.push(("Node's grape, idle".to_owned(), vec![format!("{:.1} MB", bytes / 1e6)]))
         }
         Err(error) => report.leave_out("Node's grape (memory)", error),
     }
-    let bytes = idle(plan, Kind::Ours, &Ports::free()?)?;
+    let bytes = idle(plan, Kind::Ours, &Ports::free()?, 1)?;
     rows.push(("grape, idle".to_owned(), vec![format!("{:.1} MB", bytes / 1e6)]));
     raw.insert("idle_bytes".to_owned(), json!(bytes));
     report.at_most(
@@ -52,9 +52,9 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-/// Resident bytes of a lone grape that has served a call and been left alone.
-fn idle(plan: &Plan, kind: Kind, ports: &Ports) -> io::Result<f64> {
-    let server = ring::grape(plan, kind, &SERVER_CPU.to_string(), ports, &[], 1)?;
+/// Resident bytes of a lone grape that has served a call and been left alone; `cores` are for ours alone.
+pub(crate) fn idle(plan: &Plan, kind: Kind, ports: &Ports, cores: usize) -> io::Result<f64> {
+    let server = ring::grape(plan, kind, &SERVER_CPU.to_string(), ports, &[], cores)?;
     up(ports)?;
     sleep(Duration::from_millis(if plan.quick { 100 } else { 2000 }));
     Ok(server.resident()? as f64)

@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use grenache_bench::sample::{Sample, Series, median};
 use serde_json::{Value, json};
 
+use crate::chart::{self, Chart, Group};
+
 /// One part's figures.
 pub(crate) struct Table {
     title: String,
     columns: Vec<&'static str>,
     rows: Vec<(String, Vec<String>)>,
     raw: Value,
+    /// Where in the chart it goes, and which of its systems are ours.
+    chart: Option<(Group, &'static [&'static str])>,
 }
 
 impl Table {
@@ -56,7 +60,13 @@ impl Table {
             ],
             rows: rows.collect(),
             raw: Value::Object(raw.collect()),
+            chart: None,
         }
+    }
+
+    /// The same, drawn in the chart too. The first of `ours` is what the others are compared with.
+    pub(crate) fn charted(self, group: Group, ours: &'static [&'static str]) -> Self {
+        Self { chart: Some((group, ours)), ..self }
     }
 
     /// A table of any figures.
@@ -66,7 +76,7 @@ impl Table {
         rows: Vec<(String, Vec<String>)>,
         raw: Value,
     ) -> Self {
-        Self { title: title.to_owned(), columns, rows, raw }
+        Self { title: title.to_owned(), columns, rows, raw, chart: None }
     }
 }
 
@@ -204,10 +214,18 @@ impl Report {
             self.tables.iter().map(|t| (t.title.clone(), t.raw.clone())).collect();
         let left_out: Vec<_> =
             self.left_out.iter().map(|m| json!({ "what": m.what, "why": m.why })).collect();
-        json!({ "machine": machine, "targets": targets, "tables": tables, "left_out": left_out })
+        let charts: Vec<_> = self
+            .tables
+            .iter()
+            .filter_map(|t| t.chart.map(|(group, ours)| chart::entry(group, &t.title, ours)))
+            .collect();
+        json!({
+            "machine": machine, "targets": targets, "tables": tables, "charts": charts,
+            "left_out": left_out,
+        })
     }
 
-    /// Writes both forms into `folder`, named after the day; the path of the Markdown one.
+    /// Writes both forms and the chart into `folder`, named after the day; the path of the Markdown one.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<PathBuf> {
         std::fs::create_dir_all(folder)?;
         let day = self
@@ -216,7 +234,11 @@ impl Report {
             .find(|(key, _)| *key == "date")
             .and_then(|(_, date)| date.split(' ').next());
         let base = folder.join(day.unwrap_or("undated"));
-        std::fs::write(base.with_extension("json"), format!("{:#}\n", self.json()))?;
+        let json = self.json();
+        std::fs::write(base.with_extension("json"), format!("{json:#}\n"))?;
+        if let Some(chart) = Chart::of(&[json]) {
+            chart.write(&base.with_extension("svg"))?;
+        }
         let path = base.with_extension("md");
         std::fs::write(&path, self.markdown())?;
         Ok(path)

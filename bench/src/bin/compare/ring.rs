@@ -35,8 +35,13 @@ impl Ring {
     pub(crate) fn start(plan: &Plan, kind: Kind, cores: usize) -> io::Result<Self> {
         let cpus =
             if cores == 1 { SERVER_CPU.to_string() } else { format!("{SERVER_CPU},{LOAD_CPU}") };
+        Self::start_on(plan, kind, &cpus, cores)
+    }
+
+    /// The same with the grape under test on `cpus`, a list as taskset(1) takes it.
+    pub(crate) fn start_on(plan: &Plan, kind: Kind, cpus: &str, cores: usize) -> io::Result<Self> {
         let (ports, other_ports) = (Ports::free()?, Ports::free()?);
-        let tested = grape(plan, kind, &cpus, &ports, &[other_ports.dht], cores)?;
+        let tested = grape(plan, kind, cpus, &ports, &[other_ports.dht], cores)?;
         let other = grape(plan, kind, &LOAD_CPU.to_string(), &other_ports, &[ports.dht], 1)?;
         let ring = Self { tested, other, api: local(ports.api), other_api: local(other_ports.api) };
         ring.wait()?;

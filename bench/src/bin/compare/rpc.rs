@@ -9,6 +9,7 @@ use grenache_bench::server::{SERVER_CPU, Server};
 use serde_json::json;
 
 use crate::Plan;
+use crate::chart::Group;
 use crate::figures::{Figure, Figures};
 use crate::peers::{self, Pair, Setting, Transport};
 use crate::report::{Report, Table};
@@ -118,7 +119,11 @@ fn worker(
     }
     for (connections, series) in &all {
         let title = format!("RPC \"hello\" from the load driver, {connections} connections");
-        report.table(Table::of(&title, series));
+        let table = Table::of(&title, series);
+        report.table(match *connections {
+            FLYING => table.charted(Group::Rpc, &["our worker", "bare HTTP answer"]),
+            _ => table,
+        });
         let ratio = series.ratio(ours_name, bare_name, |s| s.cpu);
         let claim = format!("{title}: server CPU, our worker to a bare HTTP answer of that size");
         report.at_most(claim, ratio, 1.25);
