@@ -9,6 +9,7 @@ use grenache_bench::sample::{Sample, Series, Times};
 use grenache_bench::server::{SERVER_CPU, Server};
 
 use crate::Plan;
+use crate::chart::Group;
 use crate::folder::Folder;
 use crate::nginx;
 use crate::report::{Report, Table};
@@ -56,7 +57,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     for ((connections, depth), series) in &all {
         let title =
             format!("HTTP servers, a fixed answer, {connections} connections, {depth} deep");
-        report.table(Table::of(&title, series));
+        report.table(Table::of(&title, series).charted(Group::HttpServers, &["ours"]));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use grenache_bench::client::Client;
 use grenache_bench::server::{LOAD_CPU, SERVER_CPU, Server};
 
 use crate::Plan;
+use crate::chart::Group;
 use crate::figures::{Cast, Figure, Figures};
 use crate::nats;
 use crate::peers::{Pair, Setting, Transport};
@@ -81,7 +82,8 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     }
     let title =
         |what: &str| format!("Request-reply \"hello\", server and client on a CPU each, {what}");
-    report.table(many.compared(&title(&format!("{FLYING} in flight")), OURS.name));
+    let many = many.compared(&title(&format!("{FLYING} in flight")), OURS.name);
+    report.table(many.charted(Group::RequestReply, &[OURS.name, ON_OURS[1].name]));
     report.table(one.compared(&title("one at a time"), OURS.name));
     Ok(())
 }
