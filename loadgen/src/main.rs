@@ -13,6 +13,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Each connection takes a descriptor. Where no more are allowed, the connections that are not made are reported.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let interrupt = Interrupt::default();
     let ended = end_by_signals(interrupt.clone()).and_then(|()| cli.run(&interrupt));
     match ended {

@@ -3,6 +3,7 @@
 mod faults;
 mod generators;
 mod grapes;
+mod many;
 mod output;
 mod process;
 mod server;

@@ -1,5 +1,5 @@
 //! Request and reply over a NATS server, by async-nats: a responder that answers with what it was sent, and a requester, each
-//! on one connection.
+//! on one connection. Two or four of the requester's cost more CPU per request and carried fewer.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! gRPC by tonic: a server that answers with what it was sent, and its client, on one connection.
+//! gRPC by tonic: a server that answers with what it was sent, and its client, on one connection. Two to 64 connections cost
+//! more CPU per request and carried fewer.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
