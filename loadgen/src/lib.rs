@@ -5,6 +5,7 @@
 
 mod arrivals;
 pub mod cli;
+mod collector;
 mod core;
 mod demand;
 mod distribution;

@@ -17,11 +17,11 @@ use grenache_engine::{Config, Core, DriverChoice, Idle, TcpStream, now, sleep, s
 use grenache_peer::Json;
 use grenache_transports::http::{self, Connection, Event, date::Date, response};
 
+use crate::collector::Collector;
 use crate::core::{self, Report};
 use crate::outcome::{Environment, Outcome, Pace, Second, Service};
 use crate::payload::Payload;
 use crate::plan::{Address, End, Plan, Target, What};
-use crate::run::Collector;
 
 const SERVER: [u8; 4] = [10, 0, 0, 1];
 const CLIENT: [u8; 4] = [10, 0, 0, 2];
