@@ -18,7 +18,8 @@ pub(crate) struct Schedule {
     random: StdRng,
     /// Requests so far.
     count: u64,
-    /// The next one, s after `start`.
+    /// The first one and the next one, s after `start`.
+    first: f64,
     next: f64,
 }
 
@@ -39,6 +40,7 @@ impl Schedule {
             random: StdRng::seed_from_u64(seed),
             count: 0,
             // Fixed ones of several cores interleave.
+            first: gap * core as f64 / cores as f64,
             next: gap * core as f64 / cores as f64,
         };
         if arrivals == Arrivals::Poisson {
@@ -61,7 +63,7 @@ impl Schedule {
         self.count += 1;
         match self.arrivals {
             // Counted rather than added up, so that errors of rounding do not add up.
-            Arrivals::Fixed => self.next += self.gap,
+            Arrivals::Fixed => self.next = self.first + self.count as f64 * self.gap,
             Arrivals::Poisson => self.next += self.draw(),
         }
         Some(due)

@@ -89,8 +89,8 @@ impl<T: Copy> Edges<T> {
     }
 }
 
-/// CPU time of a core's thread, and time in which it had nothing to do.
-type CoreUse = Edges<(Duration, Duration)>;
+/// The time, CPU time of a core's thread, and time in which it had nothing to do.
+type CoreUse = Edges<(Duration, Duration, Duration)>;
 
 impl Collector {
     pub(crate) fn new(plan: &Plan) -> Self {
@@ -100,6 +100,7 @@ impl Collector {
             counts: Counts::default(),
             in_flight: 0,
             connections: 0,
+            measured: 0,
         };
         Self {
             load: plan.describe(),
@@ -134,7 +135,7 @@ impl Collector {
     pub(crate) fn take(&mut self, core: usize, part: Part) -> Vec<Merged> {
         let key = (part.phase, part.began);
         self.last[core] = Some(key);
-        self.cores[core].note(part.phase, (part.cpu, part.idle));
+        self.cores[core].note(part.phase, (part.ended, part.cpu, part.idle));
         if let Some(usage) = part.server {
             self.server.note(part.phase, usage);
         }
@@ -161,6 +162,7 @@ impl Collector {
             add(&mut slice, &other.slice);
             slice.in_flight += other.slice.in_flight;
             slice.connections += other.slice.connections;
+            slice.measured += other.slice.measured;
             ended = ended.max(other.ended);
         }
         let length = ended.saturating_sub(began).as_secs_f64();
@@ -180,7 +182,7 @@ impl Collector {
                 let arrived = self.total.counts.arrived;
                 add(&mut self.total, &slice);
                 self.total.counts.arrived = arrived;
-                self.total.in_flight = slice.in_flight;
+                self.total.measured += slice.measured;
             }
         }
         if phase == Phase::Drain || length <= 0.0 {
@@ -236,9 +238,10 @@ impl Collector {
         };
         // Time in which it had nothing to do is exact while it spins, CPU time while it parks: in the kernel it then also works.
         let used = self.cores.iter().filter_map(|core| {
-            let ((cpu, idle), (cpu_then, idle_then)) = core.both()?;
+            let ((time, cpu, idle), (time_then, cpu_then, idle_then)) = core.both()?;
             let cpu = cpu_then.saturating_sub(cpu);
-            let active = window?.saturating_sub(idle_then.saturating_sub(idle));
+            let active =
+                time_then.saturating_sub(time).saturating_sub(idle_then.saturating_sub(idle));
             Some(match self.idle {
                 Idle::Park => (cpu, cpu),
                 Idle::Spin(_) => (active, cpu.min(active)),
@@ -267,7 +270,7 @@ impl Collector {
                 answered,
                 empty,
                 failed: self.total.counts.failed,
-                abandoned: self.total.in_flight,
+                abandoned: self.total.measured,
                 late,
                 unsent,
                 unasked,
@@ -341,7 +344,63 @@ fn remark(outcome: &mut Outcome, slept: u64) {
     if requests.connect_failed > 0 {
         notes.push(format!("{} attempts to connect failed", requests.connect_failed));
     }
+    if load.what == "dht announce_peer" && requests.sent == 0 {
+        notes
+            .push("the node has given no token, without which nothing can be announced".to_owned());
+    }
     if requests.answered > 0 && requests.empty == requests.answered {
         notes.push("every answer was empty: nothing was found".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is remarked of 1,000 requests of which so many were late, with a generator that was busy for this share.
+    fn remarks(busy: f64, late: u64, slept: u64) -> (usize, usize) {
+        let mut outcome = Outcome {
+            requests: Requests { sent: 1000, answered: 1000, late, ..Requests::default() },
+            generator: Generator { busy, ..Generator::default() },
+            ..Outcome::default()
+        };
+        remark(&mut outcome, slept);
+        (outcome.generator.limited.len(), outcome.notes.len())
+    }
+
+    #[test]
+    fn a_generator_that_was_the_limit_is_told_of() {
+        assert_eq!(remarks(0.5, 0, 0), (0, 0));
+        assert_eq!(remarks(0.95, 0, 0), (1, 0));
+        // Late since the thread did not run, and late since nobody had room.
+        assert_eq!(remarks(0.5, 100, 100), (1, 0));
+        assert_eq!(remarks(0.5, 100, 0), (0, 1));
+        assert_eq!(remarks(0.95, 100, 100), (2, 0));
+    }
+
+    #[test]
+    fn what_cores_leave_in_flight_adds_up() {
+        let plan = crate::tests::plan();
+        let mut collector = Collector::new(&Plan { cores: 2, ..plan });
+        for (core, began) in [(0, 10), (1, 11)] {
+            let mut recorder = crate::recorder::Recorder::new();
+            recorder.measure(Duration::ZERO..Duration::MAX);
+            for _ in 0..8 {
+                let at = Duration::from_secs(1);
+                recorder.sent(crate::recorder::Times { intended: at, sent: at });
+            }
+            let part = Part {
+                slice: recorder.take(),
+                phase: Phase::Drain,
+                began: Duration::from_secs(began),
+                ended: Duration::from_secs(began),
+                cpu: Duration::ZERO,
+                idle: Duration::ZERO,
+                server: None,
+            };
+            collector.take(core, part);
+        }
+        let outcome = collector.outcome(Environment::default(), String::new(), true);
+        assert_eq!((outcome.requests.sent, outcome.requests.abandoned), (16, 16));
     }
 }

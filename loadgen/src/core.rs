@@ -79,7 +79,7 @@ pub(crate) struct Shared {
     pub(crate) requests_per_connection: Option<u64>,
     /// Buffers that a lane uses while it is polled.
     pub(crate) scratch: Cell<(BytesMut, Answers)>,
-    /// Attempts to connect that are over.
+    /// Lanes that have tried to connect.
     tried: Cell<usize>,
     /// Whoever waits for one of these to change.
     main: RefCell<Option<Waker>>,
@@ -101,7 +101,7 @@ impl Shared {
         }
     }
 
-    /// An attempt to connect is over.
+    /// The first attempt of a lane to connect is over.
     pub(crate) fn tried(&self) {
         self.tried.set(self.tried.get() + 1);
         self.wake_main();
@@ -216,7 +216,9 @@ impl Load<'_> {
             let first = match self.plan.pace {
                 Pace::Closed => group.max_lanes,
                 // Further ones come as they are needed.
-                Pace::Open { .. } if self.shared.is_stream => group.max_lanes.min(1),
+                Pace::Open { .. } if self.shared.is_stream => {
+                    group.max_lanes.min(group.destinations.len())
+                }
                 Pace::Open { .. } => group.max_lanes,
             };
             (0..first).for_each(|_| open(&self.shared, group));
@@ -235,9 +237,8 @@ impl Load<'_> {
     }
 
     fn tell_ready(&self) {
-        let slice = self.shared.recorder.borrow_mut().take();
-        let why_not = slice.counts.examples.values().next().cloned();
-        let ready = Report::Ready { now: now(), connected: slice.connections, why_not };
+        let (connected, why_not) = self.shared.recorder.borrow().ready();
+        let ready = Report::Ready { now: now(), connected, why_not };
         let _ = self.reports.send((self.place.0, ready));
     }
 
@@ -324,8 +325,11 @@ impl Load<'_> {
 
     /// Whether nothing was rightly answered for so long that nothing will be.
     fn is_stuck(&self) -> bool {
-        let last = self.shared.recorder.borrow().last_answer();
-        now().saturating_sub(last) > self.plan.timeout.saturating_add(GRACE)
+        let alive = self.shared.recorder.borrow().alive();
+        // Of an open loop only once all is due: until then it may have had nothing to ask.
+        let waits = matches!(self.plan.pace, Pace::Open { .. })
+            && self.shared.groups.borrow().iter().any(|group| group.demand.is_open());
+        !waits && now().saturating_sub(alive) > self.plan.timeout.saturating_add(GRACE)
     }
 
     fn tell(&self, phase: Phase, began: Duration, edge: bool) {

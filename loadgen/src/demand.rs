@@ -77,6 +77,11 @@ impl Demand {
         self.state.get() == State::Over
     }
 
+    /// Whether more requests may come to be sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
     /// Adds a request that is due. False if too many wait: it will not be sent.
     pub(crate) fn add(&self, intended: Duration) -> bool {
         let Some(due) = &self.due else { return false };

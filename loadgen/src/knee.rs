@@ -71,11 +71,18 @@ pub fn find(
             end: End::After(search.step),
             ..plan.clone()
         };
-        let outcome = run(&plan, interrupt, &mut |tick| observer.tick(tick))?;
-        if outcome.interrupted {
-            break;
-        }
-        let why = why_not(&outcome, rate, &search.promise);
+        let outcome = match run(&plan, interrupt, &mut |tick| observer.tick(tick)) {
+            Ok(outcome) if outcome.interrupted => break,
+            Ok(outcome) => outcome,
+            Err(failure) if steps.is_empty() => return Err(failure),
+            Err(failure) => {
+                // What was found before is worth telling.
+                let why = Some(failure.to_string());
+                steps.push(Step { offered: rate, held: false, why, ..Step::default() });
+                break;
+            }
+        };
+        let why = why_not(&outcome, &search.promise);
         steps.push(Step {
             offered: rate,
             rate: outcome.rate,
@@ -96,11 +103,15 @@ pub fn find(
         rate = next;
     }
     let knee = Knee { slo: search.promise.to_string(), rate: held, steps };
+    let worst_limit = worst.as_ref().and_then(|worst| worst.generator.limited.first().cloned());
     let mut outcome = best.or(worst).ok_or_else(|| Failure {
         exit: crate::failure::Exit::Interrupted,
         text: "interrupted before a step ended".to_owned(),
     })?;
     outcome.interrupted |= interrupt.is_interrupted();
+    // The step that ended the search is the one that counts.
+    let bound = worst_limit.filter(|_| outcome.generator.limited.is_empty());
+    outcome.generator.limited.extend(bound);
     outcome.knee = Some(knee);
     Ok(outcome)
 }
@@ -119,17 +130,19 @@ fn next(first: f64, held: Option<f64>, broken: Option<f64>) -> Option<f64> {
 }
 
 /// Why a step does not count.
-fn why_not(outcome: &Outcome, offered: f64, promise: &Promise) -> Option<String> {
+fn why_not(outcome: &Outcome, promise: &Promise) -> Option<String> {
+    if let Some(why) = outcome.generator.limited.first() {
+        return Some(format!("the generator was the limit: {why}"));
+    }
     let requests = &outcome.requests;
     let failed = requests.failures() + requests.unsent;
     if failed > 0 {
         return Some(format!("{failed} requests failed or were not sent"));
     }
-    if outcome.rate < ANSWERED * offered && requests.sent as f64 > 100.0 {
-        return Some(format!("{:.0} per second were answered", outcome.rate));
-    }
-    if let Some(why) = outcome.generator.limited.first() {
-        return Some(format!("the generator was the limit: {why}"));
+    // With what was due, not with the rate: as many as that come only on average.
+    let (answered, due) = (outcome.rate * outcome.window_s, requests.sent as f64);
+    if answered < ANSWERED * due && due - answered > 10.0 {
+        return Some(format!("{:.0} per second were answered in time", outcome.rate));
     }
     promise.broken_by(outcome)
 }

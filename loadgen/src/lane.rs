@@ -41,7 +41,7 @@ enum Ended {
 
 /// Keeps one connection of `group` and makes it anew when it ends; never returns. Dropping the future closes it.
 pub(crate) async fn run(shared: Rc<Shared>, group: Rc<Group>, number: usize) {
-    let mut pause = PAUSE;
+    let (mut pause, mut first) = (PAUSE, true);
     loop {
         let destination = group.next_destination();
         group.opening.set(group.opening.get() + 1);
@@ -50,14 +50,18 @@ pub(crate) async fn run(shared: Rc<Shared>, group: Rc<Group>, number: usize) {
         let ended = match connected {
             Ok(socket) => {
                 shared.recorder.borrow_mut().connected(now());
-                shared.tried();
+                if std::mem::take(&mut first) {
+                    shared.tried();
+                }
                 let open = Open { shared: &shared, group: &group, number };
                 let talk = (group.talk)(destination);
                 Lane::new(&open, socket, talk).converse().await
             }
             Err(why) => {
                 shared.recorder.borrow_mut().connect_failed(why);
-                shared.tried();
+                if std::mem::take(&mut first) {
+                    shared.tried();
+                }
                 Ended::InVain
             }
         };
@@ -82,6 +86,10 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.group.demand.leave(self.number);
+        if self.group.demand.len() > 0 {
+            // It may have been woken for a request that it did not take.
+            self.group.demand.wake();
+        }
         self.shared.recorder.borrow_mut().disconnected();
     }
 }

@@ -332,7 +332,7 @@ pub struct Knee {
 }
 
 /// One step of the search.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// What was offered, requests per second.
     pub offered: f64,

@@ -179,6 +179,20 @@ impl Plan {
         self.seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
+    /// The connections of target `number` on core `index` of `cores`.
+    fn connections_of(&self, number: usize, (index, cores): (usize, usize)) -> usize {
+        let all = self.portion(self.connections as u64, number) as usize;
+        (all / cores + usize::from(index < all % cores)).max(1)
+    }
+
+    /// All connections that there may be.
+    fn planned(&self) -> usize {
+        let of = |number| {
+            (0..self.cores).map(move |index| self.connections_of(number, (index, self.cores)))
+        };
+        (0..self.targets.len()).flat_map(of).sum()
+    }
+
     /// What a report says of it.
     pub(crate) fn describe(&self) -> Load {
         let addrs = self.targets.iter().flat_map(|target| &target.addrs);
@@ -189,7 +203,7 @@ impl Plan {
             services: self.targets.iter().flat_map(|target| target.services.clone()).collect(),
             payload: self.what.payload(),
             pace: self.pace,
-            connections: self.connections,
+            connections: self.planned(),
             in_flight: self.in_flight,
             requests_per_connection: self.requests_per_connection,
             warm_up_s: self.warm_up.as_secs_f64(),
@@ -203,8 +217,6 @@ impl Plan {
     pub(crate) fn groups(&self, (index, cores): (usize, usize)) -> Vec<Rc<Group>> {
         let group = |(number, target): (usize, &Target)| {
             let seed = self.seed_of(index).wrapping_add(number as u64);
-            let connections = self.portion(self.connections as u64, number) as usize;
-            let connections = connections / cores + usize::from(index < connections % cores);
             let destinations = target.addrs.iter().map(|address| Destination {
                 addr: address.addr,
                 name: address.name.as_str().into(),
@@ -219,7 +231,7 @@ impl Plan {
                 destinations: destinations.collect(),
                 next: Cell::new(index % target.addrs.len()),
                 lanes: Cell::new(0),
-                max_lanes: connections.max(1),
+                max_lanes: self.connections_of(number, (index, cores)),
                 opening: Cell::new(0),
             })
         };

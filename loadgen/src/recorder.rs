@@ -30,6 +30,8 @@ pub(crate) struct Slice {
     /// Now, not since: requests in flight, and connections.
     pub(crate) in_flight: u64,
     pub(crate) connections: u64,
+    /// Of those in flight, requests of the window.
+    pub(crate) measured: u64,
 }
 
 /// Counters of requests. All but `arrived`, `unasked` and `connect_failed` are of requests of the window.
@@ -85,8 +87,8 @@ pub(crate) struct Recorder {
     /// The time that is measured. What is before it is warm-up.
     window: Range<Duration>,
     slice: Slice,
-    /// When the last right answer came, or the run began.
-    last_answer: Duration,
+    /// When the last right answer came, or the last request of an open loop was due, or the run began.
+    alive: Duration,
 }
 
 impl Recorder {
@@ -97,13 +99,14 @@ impl Recorder {
             counts: Counts::default(),
             in_flight: 0,
             connections: 0,
+            measured: 0,
         };
-        Self { window: Duration::MAX..Duration::MAX, slice, last_answer: Duration::ZERO }
+        Self { window: Duration::MAX..Duration::MAX, slice, alive: Duration::ZERO }
     }
 
     /// Sets the window.
     pub(crate) fn measure(&mut self, window: Range<Duration>) {
-        self.last_answer = window.start;
+        self.alive = window.start;
         self.window = window;
     }
 
@@ -120,6 +123,7 @@ impl Recorder {
         self.slice.in_flight += 1;
         if self.is_measured(times.intended) {
             self.slice.counts.sent += 1;
+            self.slice.measured += 1;
             self.slice.counts.late += u64::from(times.sent.saturating_sub(times.intended) > LATE);
         }
     }
@@ -129,9 +133,10 @@ impl Recorder {
         let measured = self.is_measured(times.intended);
         let counts = &mut self.slice.counts;
         self.slice.in_flight -= 1;
+        self.slice.measured -= u64::from(measured);
         match verdict {
             Verdict::Right | Verdict::Empty => {
-                self.last_answer = now;
+                self.alive = now;
                 counts.arrived += u64::from(now < self.window.end);
                 counts.answered += u64::from(measured);
                 counts.empty += u64::from(measured && verdict == Verdict::Empty);
@@ -153,6 +158,7 @@ impl Recorder {
 
     /// A request of an open loop is taken up, to be sent as soon as a connection has room.
     pub(crate) fn due(&mut self, intended: Duration, now: Duration) {
+        self.alive = now;
         let slept = now.saturating_sub(intended) > LATE;
         self.slice.counts.slept += u64::from(slept && self.is_measured(intended));
     }
@@ -184,14 +190,20 @@ impl Recorder {
         self.slice.counts.examples.entry(fault).or_insert_with(|| why.into_owned());
     }
 
-    /// When the last right answer came; the begin of the window if there was none.
-    pub(crate) fn last_answer(&self) -> Duration {
-        self.last_answer
+    /// When the last right answer came, or the last request of an open loop was due; the begin of the window if none was.
+    pub(crate) fn alive(&self) -> Duration {
+        self.alive
     }
 
     /// Requests in flight.
     pub(crate) fn in_flight(&self) -> u64 {
         self.slice.in_flight
+    }
+
+    /// Connections, and the first failure in words.
+    pub(crate) fn ready(&self) -> (u64, Option<String>) {
+        let examples = &self.slice.counts.examples;
+        (self.slice.connections, examples.values().next().cloned())
     }
 
     /// Gives what was noted since the last time, and begins anew.

@@ -11,7 +11,7 @@ use grenache_engine::{Config, Core, Limits, Pinning, Runtime, Stopper, shutdown}
 
 use crate::collector::Collector;
 use crate::core::{self, Report};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::outcome::{Environment, Outcome};
 use crate::payload::MAX_PAYLOAD;
 use crate::plan::Plan;
@@ -107,7 +107,7 @@ pub fn run(
     interrupt.watch(runtime.stopper());
     let driver = runtime.driver().to_string();
     let mut collector = Collector::new(plan);
-    let done = collect(plan, &runtime, &received, &mut collector, observe);
+    let done = collect(plan, &runtime, &received, &mut collector, interrupt, observe);
     runtime.stop();
     let joined = runtime.join();
     done?;
@@ -134,6 +134,7 @@ fn collect(
     runtime: &Runtime<Duration>,
     received: &mpsc::Receiver<(usize, Report)>,
     collector: &mut Collector,
+    interrupt: &Interrupt,
     observe: &mut dyn FnMut(&Tick<'_>) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let (mut ready, mut latest, mut connections, mut reason) = (0, Duration::ZERO, 0, None);
@@ -147,6 +148,10 @@ fn collect(
             connections += connected;
             reason = reason.or(why_not);
         }
+    }
+    if connections == 0 && interrupt.is_interrupted() {
+        let text = "interrupted before the load began".to_owned();
+        return Err(Failure { exit: Exit::Interrupted, text });
     }
     if connections == 0 {
         let reason = reason.unwrap_or_else(|| "it ended before it began".to_owned());

@@ -28,15 +28,16 @@ pub(super) struct Rpc {
     #[arg(short, long, value_name = "HOST:PORT", required_unless_present = "grape")]
     target: Option<String>,
 
-    /// The grapes that know where the services are. They are asked once, before the load begins
+    /// The grapes that know where the services are, unless --target does. They are asked once, before the load begins; each
+    /// service then has connections of its own, in a closed loop by its weight, whatever its answers take
     #[arg(short, long, env = "GRENACHE_GRAPE", value_name = "URL,..", value_delimiter = ',')]
-    #[arg(conflicts_with = "target")]
     grape: Vec<String>,
 
     #[command(flatten)]
     services: Services,
 
-    /// Sizes of payloads in bytes: 1024, 64-4096 (evenly), exp:1024 (exponential with this mean), 64=9,4096=1 (with weights)
+    /// Sizes of payloads in bytes: 1024, 64-4096 (evenly), exp:1024 (exponential with this mean), 64=9,4096=1 (with
+    /// weights). Up to 1,024 payloads are drawn before the run and sent in turn
     #[arg(short, long, conflicts_with = "payload")]
     size: Option<Sizes>,
 

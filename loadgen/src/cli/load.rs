@@ -49,10 +49,11 @@ pub(super) struct LoadOptions {
 
     /// How long the load is measured: 10s, 500ms, 2m
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(conflicts_with = "find_knee")]
     duration: Duration,
 
-    /// End after so many requests instead, once all are answered; without warm-up unless --warm-up is given
-    #[arg(long, value_name = "COUNT", conflicts_with_all = ["duration", "find_knee"])]
+    /// End after so many requests instead, once all are answered; without a warm-up
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["duration", "find_knee", "warm_up"])]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
 
@@ -79,6 +80,7 @@ pub(super) struct LoadOptions {
 
     /// How long each step of the search is measured
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = some_time)]
+    #[arg(requires = "find_knee")]
     step: Duration,
 
     #[command(flatten)]
@@ -145,6 +147,10 @@ impl LoadOptions {
             true => Some(self_check::check(&plan, interrupt)?),
             false => None,
         };
+        if interrupt.is_interrupted() {
+            let text = "interrupted before the load began".to_owned();
+            return Err(Failure { exit: Exit::Interrupted, text });
+        }
         let mut outcome = self.measure(&plan, interrupt)?;
         if let Some(checked) = &checked {
             self_check::compare(&mut outcome, checked);

@@ -57,6 +57,11 @@ pub(super) struct Output {
 impl OutputOptions {
     /// Opens what is written while a run lasts.
     pub(super) fn open(&self, plan: &Plan) -> Result<Output, Failure> {
+        // Nothing has been sent yet.
+        self.try_open(plan).map_err(|failure| Failure { exit: Exit::Usage, ..failure })
+    }
+
+    fn try_open(&self, plan: &Plan) -> Result<Output, Failure> {
         let csv = self
             .csv
             .as_ref()
@@ -109,7 +114,9 @@ impl OutputOptions {
     fn exit(&self, outcome: &Outcome) -> Exit {
         let requests = &outcome.requests;
         let errors_are_judged = self.fail_if.iter().any(Threshold::is_about_errors);
-        let failed = requests.failures() + requests.unsent + requests.connect_failed;
+        let failed = requests.failures() + requests.unsent;
+        // Those are of no request, so no condition is about them.
+        let cut_off = requests.connect_failed > 0;
         if outcome.interrupted {
             Exit::Interrupted
         } else if outcome.knee.is_none() && requests.answered == 0 {
@@ -118,7 +125,7 @@ impl OutputOptions {
             || outcome.knee.as_ref().is_some_and(|knee| knee.rate.is_none())
         {
             Exit::Missed
-        } else if failed > 0 && !errors_are_judged {
+        } else if cut_off || (failed > 0 && !errors_are_judged) {
             Exit::Partly
         } else {
             Exit::Done

@@ -78,13 +78,12 @@ impl Question {
             }
             Self::Put { values, random } => {
                 let mut body = [br#"{"data":{"v":"#, &values.take().as_bytes()[..], b"}}"].concat();
-                let value = br#"{"data":{"v":"#.len();
+                let begin = br#"{"data":{"v":"#.len() + 1;
+                let end = body.len() - b"\"}}".len();
                 let number = format!("{:0NUMBER$x}", random.borrow_mut().next_u64());
-                if let Some(letters) = body.get_mut(value + 1..value + 1 + NUMBER)
-                    && letters.iter().all(u8::is_ascii_alphanumeric)
-                {
-                    letters.copy_from_slice(number.as_bytes());
-                }
+                let letters = &mut body[begin..end.min(begin + NUMBER)];
+                // As many of its digits as the value has letters.
+                letters.copy_from_slice(&number.as_bytes()[NUMBER - letters.len()..]);
                 post("/put", &body);
             }
             Self::Get { body } => post("/get", body),

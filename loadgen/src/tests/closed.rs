@@ -138,3 +138,13 @@ fn services_are_asked_for_by_their_weights() {
     assert_eq!(outcome.requests.answered, 10_000);
     assert!((900..1100).contains(&asked.borrow()[1]), "{asked:?}");
 }
+
+#[test]
+fn what_is_interrupted_in_the_warm_up_was_not_measured() {
+    let (mut world, _) = world(|_, _| Act::Echo);
+    let running = start(&mut world, &Plan { warm_up: secs(5), connections: 4, ..plan() });
+    world.run_for(ms(2500));
+    world.stop(running.node);
+    let outcome = running.finish(&mut world, secs(60));
+    assert_eq!((outcome.requests.sent, outcome.requests.abandoned), (0, 0));
+}

@@ -57,7 +57,7 @@ enum Act {
 }
 
 /// RPC "hello" in a closed loop for ten seconds, on one connection.
-fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     Plan {
         what: What::Rpc(Payload::Value(Json::of("hello").unwrap())),
         targets: vec![Target {

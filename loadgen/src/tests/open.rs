@@ -83,3 +83,11 @@ fn the_same_seed_is_the_same_run() {
     assert_eq!(of(1), of(1));
     assert_ne!(of(1), of(2));
 }
+
+#[test]
+fn a_slow_schedule_is_not_taken_for_a_dead_server() {
+    let (mut world, _) = world(|_, _| Act::Echo);
+    // A request every 20 s, of which each may take a second.
+    let outcome = run(&mut world, &Plan { end: End::Requests(10), ..open(0.05, 2) });
+    assert_eq!((outcome.requests.sent, outcome.requests.answered), (10, 10));
+}

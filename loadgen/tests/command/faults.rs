@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{Running, loadgen, measure, run};
+use crate::process::{Alone, Running, loadgen, measure, run};
 use crate::server::{Act, Server};
 
 fn failed(report: &Value) -> &Value {
@@ -12,15 +12,15 @@ fn failed(report: &Value) -> &Value {
 #[test]
 fn one_answer_in_a_hundred_that_is_dropped_is_counted_exactly() {
     let server = Server::one_in_a_hundred(Act::Never);
-    let run = measure(&format!(
-        "rpc -t {} -S a --requests 2000 --connections 4 --timeout 300ms",
+    let run = Alone::wait().measure(&format!(
+        "rpc -t {} -S a --requests 2000 --connections 4 --timeout 500ms",
         server.addr
     ));
     let report = run.json(5);
     assert_eq!(failed(&report), &json!({ "timeout": 20 }), "{report}");
     assert_eq!(report["requests"]["sent"], 2000);
     assert_eq!(report["requests"]["answered"], 1980);
-    assert_eq!(report["requests"]["examples"]["timeout"], "none within 300ms");
+    assert_eq!(report["requests"]["examples"]["timeout"], "none within 500ms");
 }
 
 #[test]
@@ -60,21 +60,18 @@ fn a_server_that_refuses_is_told_at_once() {
 
 #[test]
 fn a_server_that_stops_in_the_middle_is_reported() {
-    let server = Server::start(|number, _| if number == 500 { Act::Stop } else { Act::Echo });
-    for pace in ["", "--rate 1000"] {
+    // A condition on errors does not excuse it.
+    for more in ["", "--rate 1000", "--fail-if errors>50%"] {
+        let server = Server::start(|number, _| if number == 500 { Act::Stop } else { Act::Echo });
         let addr = server.addr;
-        let run = measure(&format!("rpc -t {addr} -S a -d 2s -w 0s -c 8 --timeout 500ms {pace}"));
-        if pace.is_empty() {
-            let report = run.json(5);
-            let requests = &report["requests"];
-            assert!(requests["answered"].as_u64() >= Some(500 - 8), "{report}");
-            assert!(
-                requests["failed"].as_object().is_some_and(|failed| !failed.is_empty()),
-                "{report}"
-            );
-            assert!(requests["connect_failed"].as_u64() >= Some(1), "{report}");
-        } else {
-            assert_eq!(run.code, Some(1), "{run:?}");
+        let run = measure(&format!("rpc -t {addr} -S a -d 2s -w 0s -c 8 --timeout 500ms {more}"));
+        let report = run.json(5);
+        let requests = &report["requests"];
+        assert!(requests["answered"].as_u64() >= Some(500 - 8), "{more}: {requests}");
+        assert!(requests["connect_failed"].as_u64() >= Some(1), "{more}: {requests}");
+        if more.is_empty() {
+            let failed = requests["failed"].as_object();
+            assert!(failed.is_some_and(|failed| !failed.is_empty()), "{requests}");
         }
     }
 }

@@ -52,6 +52,12 @@ fn krpc_as_other_nodes_speak_it() {
 
 #[test]
 fn services_are_found_by_a_grape() {
+    // The variable names grapes for those who name no target.
+    let server = crate::server::Server::start(|_, _| crate::server::Act::Echo);
+    let mut named = loadgen(&format!("rpc -t {} -S a --requests 10 -q", server.addr));
+    named.env("GRENACHE_GRAPE", "http://127.0.0.1:1");
+    assert_eq!(run(named).code, Some(0));
+
     let grape = grape();
     let url = format!("http://{}", grape.api_addr());
     let nobody = run(loadgen(&format!("rpc -g {url} -S rest:nobody")));

@@ -79,7 +79,7 @@ fn the_knee_is_below_what_the_server_can_do() {
     let server = Server::start(|_, _| Act::Work(std::time::Duration::from_millis(2)));
     let alone = Alone::wait();
     let run = alone.measure(&format!(
-        "rpc -t {} -S a --find-knee --slo p99=100ms,errors=0 --rate 50 --step 1s -w 200ms --arrivals fixed",
+        "rpc -t {} -S a --find-knee --slo p99=100ms,errors=0 --rate 50 --step 1s -w 200ms",
         server.addr
     ));
     let report = run.json(0);
@@ -117,6 +117,6 @@ fn a_file_that_cannot_be_written_is_told_before_the_run() {
     for option in ["json", "csv", "hlog", "report"] {
         let ended =
             run(loadgen(&format!("rpc -t {} -S a -d 60s -q --{option} /nowhere/x", server.addr)));
-        assert!(ended.error(1).contains("/nowhere/x"), "{ended:?}");
+        assert!(ended.error(2).contains("/nowhere/x"), "{ended:?}");
     }
 }
