@@ -82,11 +82,16 @@ fn the_knee_is_below_what_the_server_can_do() {
         "rpc -t {} -S a --find-knee --slo p99=100ms,errors=0 --rate 50 --step 1s -w 200ms",
         server.addr
     ));
-    let report = run.json(0);
-    let rate = report["knee"]["rate"].as_f64().unwrap_or_else(|| panic!("{report}"));
-    assert!((50.0..=550.0).contains(&rate), "{rate}");
+    let report: Value = serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{run:?}"));
     let steps = report["knee"]["steps"].as_array().unwrap();
-    assert!(steps.len() >= 3 && steps.iter().any(|step| step["held"] == false), "{report}");
+    assert!(steps.iter().any(|step| step["held"] == false), "{report}");
+    let rate = report["knee"]["rate"].as_f64().unwrap_or(0.0);
+    assert!(rate <= 550.0, "more than the server can do: {rate}");
+    // On a machine that is busy with something else the generator is the limit, and has to say so.
+    let limited =
+        steps.iter().any(|step| step["why"].to_string().contains("generator was the limit"));
+    assert!(rate >= 50.0 || limited, "{report}");
+    assert_eq!(run.code, Some(if rate > 0.0 { 0 } else { 6 }), "{report}");
     // A promise that nobody keeps.
     let missed = alone.measure(&format!(
         "rpc -t {} -S a --find-knee --slo p50=1us --rate 8 --step 500ms -w 0s",
