@@ -13,7 +13,7 @@ use crate::outcome::{
 };
 use crate::plan::{End, Plan};
 use crate::process::Usage;
-use crate::recorder::{Counts, Slice, histogram};
+use crate::recorder::{Counts, Slice};
 use crate::tick::Tick;
 
 /// From this share of the window on, a core of the generator is the bottleneck.
@@ -94,14 +94,6 @@ type CoreUse = Edges<(Duration, Duration, Duration)>;
 
 impl Collector {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let total = Slice {
-            corrected: histogram(),
-            uncorrected: histogram(),
-            counts: Counts::default(),
-            in_flight: 0,
-            connections: 0,
-            measured: 0,
-        };
         Self {
             load: plan.describe(),
             began: SystemTime::now(),
@@ -116,7 +108,7 @@ impl Collector {
             last: vec![None; plan.cores],
             cores: vec![CoreUse::default(); plan.cores],
             server: Edges::default(),
-            total,
+            total: Slice::new(),
             window: Edges::default(),
             seconds: Vec::new(),
         }

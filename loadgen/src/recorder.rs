@@ -34,6 +34,20 @@ pub(crate) struct Slice {
     pub(crate) measured: u64,
 }
 
+impl Slice {
+    /// Nothing noted yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            corrected: histogram(),
+            uncorrected: histogram(),
+            counts: Counts::default(),
+            in_flight: 0,
+            connections: 0,
+            measured: 0,
+        }
+    }
+}
+
 /// Counters of requests. All but `arrived`, `unasked` and `connect_failed` are of requests of the window.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -93,14 +107,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let slice = Slice {
-            corrected: histogram(),
-            uncorrected: histogram(),
-            counts: Counts::default(),
-            in_flight: 0,
-            connections: 0,
-            measured: 0,
-        };
+        let slice = Slice::new();
         Self { window: Duration::MAX..Duration::MAX, slice, alive: Duration::ZERO }
     }
 
