@@ -138,7 +138,9 @@ fn panel(result: &Value, entry: &Value, missing: &mut Vec<String>) -> Result<Pan
     let mut bars = Vec::new();
     for (name, samples) in systems {
         let rounds = cpu(samples);
-        let ratio = Estimate::of(rounds.iter().zip(&reference).map(|(theirs, ours)| theirs / ours));
+        let ratio = Estimate::middle_half(
+            rounds.iter().zip(&reference).map(|(theirs, ours)| theirs / ours),
+        );
         if [ratio.low, ratio.middle, ratio.high]
             .iter()
             .all(|ratio| ratio.is_finite() && *ratio > 0.0)

@@ -97,6 +97,7 @@ enum Part {
 }
 
 /// What the parts need to know of how they are run.
+#[derive(Clone)]
 struct Plan {
     times: Times,
     rounds: usize,
