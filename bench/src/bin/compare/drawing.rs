@@ -16,6 +16,9 @@ const MARGIN: i32 = 20;
 const LEFT: i32 = 190;
 const RIGHT: i32 = WIDTH - 150;
 
+/// Room that a bar's figures take.
+const FIGURES: i32 = 125;
+
 const HEAD: i32 = 112;
 const TITLE: i32 = 34;
 const ROW: i32 = 20;
@@ -87,8 +90,10 @@ fn range(chart: &Chart) -> std::ops::Range<f64> {
     let least = ratios().map(|ratio| ratio.low).fold(0.7, f64::min);
     let most = ratios().map(|ratio| ratio.high).fold(2.0, f64::max);
     let beyond = |ratio: &f64| *ratio >= most;
-    // Room for the figures of those that need less than ours; and a tick at the end.
-    least / 2.2..TICKS.into_iter().find(beyond).unwrap_or(most) * 1.001
+    // A tick at the end; and so much room on the left that the figures of those that need least fit before their bars.
+    let most = TICKS.into_iter().find(beyond).unwrap_or(most) * 1.001;
+    let room = f64::from(FIGURES) / f64::from(RIGHT - LEFT);
+    ((least.ln() - room * most.ln()) / (1.0 - room)).exp()..most
 }
 
 fn head(paper: &Paper<'_>, chart: &Chart) -> Drawn {
