@@ -101,11 +101,11 @@ fn the_knee_is_below_what_the_server_can_do() {
 }
 
 #[test]
-fn the_generator_knows_when_it_is_the_bottleneck() {
+fn a_self_check_tells_how_busy_the_generator_was() {
     let check = Alone::wait().measure("self-check -d 1s -w 200ms -c 64 --idle spin:1000000");
     let report = check.json(0);
     assert!(report["rate"].as_f64() > Some(1000.0), "{report}");
-    // Nothing but the generator limits a null server's rate, or the other CPU is as busy.
+    // What it makes of that is tested beside `collector`: how near to the limit it comes here is the machine's affair.
     assert!(report["generator"]["busy"].as_f64() > Some(0.3), "{report}");
 }
 
