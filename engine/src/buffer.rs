@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use crate::buffer_ring::Lease;
@@ -65,6 +65,16 @@ impl Deref for RecvBuf {
         match &self.source {
             Source::Ring(lease) => &lease[self.start..self.end],
             Source::Heap { data, .. } => &data[self.start..self.end],
+        }
+    }
+}
+
+/// For protocols that decode in place.
+impl DerefMut for RecvBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.source {
+            Source::Ring(lease) => &mut lease[self.start..self.end],
+            Source::Heap { data, .. } => &mut data[self.start..self.end],
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -130,6 +130,13 @@ impl Deref for Lease {
         // SAFETY: within the memory, initialised (zeroed at first), and not the kernel's before
         // this lease is dropped.
         unsafe { std::slice::from_raw_parts(self.ring.address(self.buffer), self.ring.size) }
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above; no other lease is of the same buffer, so nobody else refers to these bytes.
+        unsafe { std::slice::from_raw_parts_mut(self.ring.address(self.buffer), self.ring.size) }
     }
 }
 

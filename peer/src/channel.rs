@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use grenache_engine::{RecvBuf, TcpStream};
 
 use crate::tls::{self, Certificate};
@@ -116,7 +116,7 @@ pub enum Received {
     /// In the buffer they were received in.
     Plain(RecvBuf),
     /// Decrypted.
-    Tls(Bytes),
+    Tls(BytesMut),
 }
 
 impl Received {
@@ -125,6 +125,16 @@ impl Received {
         match self {
             Self::Plain(data) => data.advance(count),
             Self::Tls(data) => bytes::Buf::advance(data, count.min(data.len())),
+        }
+    }
+}
+
+/// For protocols that decode in place.
+impl DerefMut for Received {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Plain(data) => data,
+            Self::Tls(data) => data,
         }
     }
 }

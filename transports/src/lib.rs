@@ -3,3 +3,4 @@
 //! Nothing here knows a socket, a clock, a thread or a source of randomness; whoever drives a protocol brings them.
 
 pub mod http;
+pub mod ws;

@@ -137,7 +137,7 @@ impl Exchange {
                 let mut parser = self.lease.parser.borrow_mut();
                 let event = parser.receive(&mut input);
                 let rest = input.len();
-                let Some(news) = self.news(event, data) else {
+                let Some(news) = self.news(event) else {
                     *received = None;
                     continue;
                 };
@@ -169,7 +169,6 @@ impl Exchange {
     fn news(
         &self,
         event: Result<Option<Event<'_>>, client::Error>,
-        data: &Received,
     ) -> Option<Result<Option<Bytes>, Failed>> {
         match event {
             Ok(None) => return None,
@@ -178,10 +177,7 @@ impl Exchange {
                 self.status.set(Some(head.status));
             }
             Ok(Some(Event::Data(piece))) => {
-                return Some(Ok(Some(match data {
-                    Received::Tls(data) => data.slice_ref(piece),
-                    Received::Plain(_) => Bytes::copy_from_slice(piece),
-                })));
+                return Some(Ok(Some(Bytes::copy_from_slice(piece))));
             }
             Ok(Some(Event::End)) => {
                 self.ended.set(true);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use grenache_engine::{TcpStream, timeout};
 
 use super::{Certificate, Error};
@@ -60,7 +60,10 @@ impl Stream {
         Ok(Self { shared: Rc::new(Shared { tcp, session, certificate }) })
     }
 
-    pub(crate) fn poll_recv(&self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    pub(crate) fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<BytesMut>>> {
         let Shared { tcp, session, .. } = &*self.shared;
         loop {
             let mut session = session.borrow_mut();
@@ -180,14 +183,14 @@ impl Session {
         Ok(())
     }
 
-    fn take_plaintext(&mut self) -> Option<Bytes> {
+    fn take_plaintext(&mut self) -> Option<BytesMut> {
         if self.plaintext.is_empty() {
             return None;
         }
         if self.plaintext.capacity() > KEEP {
-            return Some(std::mem::take(&mut self.plaintext).freeze());
+            return Some(std::mem::take(&mut self.plaintext));
         }
-        Some(self.plaintext.split().freeze())
+        Some(self.plaintext.split())
     }
 
     fn write(&mut self, bytes: &[u8], tcp: &TcpStream) {

@@ -10,7 +10,7 @@ use crate::http::{
 
 /// Parses one head, over as many calls as its bytes take to come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parser {
+pub(crate) struct Parser {
     lines: Lines,
     line: Option<StatusLine>,
     fields: Fields,
@@ -37,7 +37,7 @@ struct Fields {
 const CODE_END: usize = 12;
 
 impl Parser {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             lines: Lines::new(),
             line: None,
@@ -47,7 +47,7 @@ impl Parser {
     }
 
     /// Bytes of the head, with its last line.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.lines.len()
     }
 
@@ -74,7 +74,7 @@ impl Parser {
     }
 
     /// Reads on in `bytes`, which are everything since the head began. True when the head is complete.
-    pub(super) fn parse(&mut self, bytes: &[u8], config: &Config) -> Result<bool, Error> {
+    pub(crate) fn parse(&mut self, bytes: &[u8], config: &Config) -> Result<bool, Error> {
         if self.line.is_none() {
             first_bytes(bytes)?;
         }
@@ -98,7 +98,7 @@ impl Parser {
     }
 
     /// The head for the caller; `bytes` are what was parsed.
-    pub(super) fn view<'a>(&self, bytes: &'a [u8], keep_alive: bool) -> Option<Head<'a>> {
+    pub(crate) fn view<'a>(&self, bytes: &'a [u8], keep_alive: bool) -> Option<Head<'a>> {
         let line = self.line?;
         let reason = bytes.get(CODE_END..line.len - 2)?;
         Some(Head {

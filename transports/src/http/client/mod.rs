@@ -28,5 +28,6 @@ mod response;
 pub use config::Config;
 pub use connection::{Connection, Event, Expected, Full, Phase};
 pub use error::Error;
+pub(crate) use head::Parser;
 pub use request::{BadStart, Start};
 pub use response::{Head, Response};
