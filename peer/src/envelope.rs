@@ -136,6 +136,14 @@ pub fn encode_reply(out: &mut BytesMut, rid: &Json, outcome: Result<&Json, &str>
     out.put_u8(b']');
 }
 
+/// Appends the body of the reply to a request that has not been begun because there is too much to do. Where no status goes with
+/// a reply, as in HTTP, its fourth value tells it from what a handler may say.
+pub fn encode_busy(out: &mut BytesMut, rid: &Json) {
+    out.put_u8(b'[');
+    out.put_slice(rid.as_bytes());
+    out.put_slice(b",\"ERR_BUSY\",null,503]");
+}
+
 /// Takes a request apart. Like Node, it takes a missing payload for `null` and overlooks what follows the payload.
 pub fn decode_request(body: &Bytes) -> Result<Request<'_>, Malformed> {
     let [rid, key, payload] = decode(body)?;

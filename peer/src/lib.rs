@@ -100,6 +100,7 @@ pub mod handle;
 mod http;
 mod json;
 pub mod link;
+pub mod publish;
 pub mod server;
 pub mod tls;
 pub mod worker;

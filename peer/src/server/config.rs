@@ -6,15 +6,22 @@ use std::time::Duration;
 /// `write_high_water` 0 is as much as 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// Answer requests by HTTP. If not: 426.
+    pub http: bool,
+    /// Take WebSockets. If not, asking for one is an HTTP request like any other.
+    pub websocket: bool,
     /// Most connections. Further ones are closed at once, and counted as refused.
     pub max_connections: usize,
     /// Most requests that handlers have in hand at a time. Further ones are answered 503 `ERR_BUSY` without being begun.
     pub max_in_flight: usize,
-    /// Most requests of one connection in hand at a time; further ones wait in the connection.
+    /// Most HTTP requests of one connection in hand at a time; further ones wait in the connection.
     pub max_pipelined: usize,
+    /// Most requests of one WebSocket in hand at a time. Further ones are answered `ERR_BUSY` without being begun.
+    pub max_concurrent: usize,
     /// Longest request head in bytes, which is also where streamed requests have their arguments. Over: 431.
     pub max_head: usize,
-    /// Longest body of a request that is not streamed, in bytes as sent. Over: 413.
+    /// Longest body of a request that is not streamed, in bytes as sent. Over: 413. Longest message of a WebSocket,
+    /// decompressed. Over: it is closed with 1009.
     pub max_body: u64,
     /// Longest body after decompression, in bytes. Over: 413.
     pub max_inflated: u64,
@@ -35,6 +42,12 @@ pub struct Config {
     /// How long a connection may be silent between two requests, or in the middle of a streamed request whose handler waits
     /// for more. Then it is closed; the handler reads [`Error::Timeout`](crate::Error::Timeout) first.
     pub idle_timeout: Duration,
+    /// A WebSocket on which nothing has come for so long is sent a ping.
+    pub ping_interval: Duration,
+    /// How long anything may take to come after a ping. Then the connection is broken off.
+    pub ping_timeout: Duration,
+    /// Compress messages of WebSockets that offer it (permessage-deflate), in both directions. It takes some 300 KB for each.
+    pub deflate: bool,
     /// How long a client may leave its answers unread. Then the connection is broken off.
     pub write_timeout: Duration,
     /// While draining: how long a connection without a request stays open, for clients that have just sent one.
@@ -44,9 +57,12 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            http: true,
+            websocket: true,
             max_connections: 10_000,
             max_in_flight: 4096,
             max_pipelined: 64,
+            max_concurrent: 1024,
             max_head: 64 * 1024,
             max_body: 64 * 1024 * 1024,
             max_inflated: 64 * 1024 * 1024,
@@ -56,6 +72,9 @@ impl Default for Config {
             write_high_water: 256 * 1024,
             request_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(120),
+            ping_interval: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(15),
+            deflate: false,
             write_timeout: Duration::from_secs(30),
             drain_grace: Duration::from_millis(100),
         }

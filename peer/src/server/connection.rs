@@ -15,6 +15,7 @@ use super::owed::{Owed, Sent, What};
 use super::patience::{Patience, Wait};
 use super::reply::{Answer, Form};
 use super::request::Peer;
+use super::websocket::Upgrade;
 use crate::channel::{Channel, Received};
 
 /// A connection of a server. All its handlers run within its task.
@@ -27,6 +28,8 @@ pub(super) struct Connection {
     exchange: Exchange,
     outbox: Outbox,
     patience: Patience,
+    /// What the connection is to become; nothing of HTTP follows.
+    upgrade: Option<Box<Upgrade>>,
     /// All is said; what is queued has to leave.
     leaving: bool,
     /// It is over, in good order or because of the client.
@@ -69,11 +72,18 @@ impl Connection {
             exchange: Exchange::new(server.clone(), peer),
             outbox: Outbox::new(channel.clone(), config.write_high_water),
             patience: Patience::default(),
+            upgrade: None,
             leaving: false,
             over: false,
             channel,
             server,
         }
+    }
+
+    /// What it has become once it is over, if anything, and what the client has sent since.
+    pub(super) fn upgraded(&mut self) -> Option<(Box<Upgrade>, Option<Received>)> {
+        let upgrade = self.upgrade.take()?;
+        Some((upgrade, self.rest.take()))
     }
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -104,6 +114,9 @@ impl Connection {
             let read = self.read(context);
             self.exchange.poll(context);
             let Ok(freed) = self.settle() else { return Next::Over };
+            if self.upgrade.is_some() {
+                return Next::Over;
+            }
             match read {
                 Read::Broken => {
                     self.exchange.hang_up(context);
@@ -208,11 +221,15 @@ impl Connection {
                     }
                 },
                 Some(owed) if owed.is_running() => return Ok(freed),
-                Some(_) => {
-                    if let Some(owed) = self.exchange.owed.pop_front() {
-                        self.write(owed);
+                Some(_) => match self.exchange.owed.pop_front() {
+                    Some(Owed { what: What::Upgrade(upgrade), .. }) => {
+                        self.outbox.small.extend_from_slice(&upgrade.answer);
+                        self.upgrade = Some(upgrade);
+                        return Ok(freed);
                     }
-                }
+                    Some(owed) => self.write(owed),
+                    None => {}
+                },
             }
         }
     }
@@ -239,7 +256,7 @@ impl Connection {
                 None
             }
             // These are no answers yet.
-            What::Call { .. } | What::Job(_) | What::Stream { .. } => None,
+            What::Call { .. } | What::Job(_) | What::Stream { .. } | What::Upgrade(_) => None,
         };
         self.outbox.push(body.unwrap_or_default());
     }

@@ -19,9 +19,9 @@ use super::stream::StreamRequest;
 use crate::envelope::{self, Malformed};
 use crate::json::Json;
 
-const PARSE: &str = "ERR_REQUEST_PARSE";
+pub(super) const PARSE: &str = "ERR_REQUEST_PARSE";
 const HEADER: &str = "ERR_HEADER_PARSE_GR";
-const NOT_FOUND: &str = "ERR_SERVICE_NOTFOUND";
+pub(super) const NOT_FOUND: &str = "ERR_SERVICE_NOTFOUND";
 pub(super) const BUSY: &str = "ERR_BUSY";
 
 /// What the headers of a request say about it.

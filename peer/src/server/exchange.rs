@@ -6,6 +6,7 @@ use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
 use grenache_transports::http::{Error, Event, Head, Persistence, Request};
+use grenache_transports::ws::handshake;
 
 use super::Server;
 use super::dispatch::{Arrival, BUSY, Marks};
@@ -114,6 +115,10 @@ impl Exchange {
 
     fn request(&mut self, request: &Request<'_>, waker: &Waker) {
         self.held.resize(0, 0);
+        if self.server.config.websocket && handshake::is_asked(&request.head) {
+            let what = self.upgrade(&request.head);
+            return self.owed.push_back(Owed::to(&request.head, what));
+        }
         let what = match self.check(&request.head) {
             Err(answer) => What::Answer(answer),
             Ok(marks) => {
@@ -125,8 +130,21 @@ impl Exchange {
         self.owed.push_back(Owed::to(&request.head, what));
     }
 
+    /// No HTTP follows what asks for a WebSocket.
+    fn upgrade(&mut self, head: &Head<'_>) -> What {
+        self.last = true;
+        match self.server.upgrade(head, &self.peer) {
+            Ok(upgrade) => What::Upgrade(Box::new(upgrade)),
+            Err(answer) => What::Answer(answer),
+        }
+    }
+
     /// What can be said without the body.
     fn check(&self, head: &Head<'_>) -> Result<Marks, Answer> {
+        self.server.admit(head, &self.peer)?;
+        if !self.server.config.http {
+            return Err(Answer::text(426, "only WebSocket: upgrade"));
+        }
         if head.method != "POST" {
             return Err(Answer::text(405, "only POST"));
         }

@@ -34,6 +34,7 @@ mod request;
 mod services;
 mod stats;
 mod stream;
+mod websocket;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -52,14 +53,15 @@ use slab::Slab;
 pub use blocking::blocking;
 pub use config::Config;
 pub use reply::Reply;
-pub use request::Request;
+pub use request::{Request, Visitor};
 pub use services::Services;
 pub use stats::Stats;
 pub use stream::StreamRequest;
 
-pub(crate) use stats::Counters;
+pub(crate) use stats::{Counter, Counters};
 
 use crate::channel::Channel;
+use crate::publish::Audience;
 use crate::tls::Acceptor;
 use connection::Connection;
 
@@ -86,9 +88,13 @@ use connection::Connection;
 pub struct Server {
     config: Config,
     services: Services,
+    /// Who listens to the services' publisher here.
+    audience: Option<Rc<Audience>>,
     acceptor: Option<Acceptor>,
     counters: Arc<Counters>,
     stage: Cell<Stage>,
+    /// When it began to drain.
+    draining_since: Cell<Duration>,
     /// Tasks that have to know when the stage changes, which are all of the server's.
     tasks: RefCell<Slab<Waker>>,
     /// Who waits for the last task to end.
@@ -108,6 +114,9 @@ enum Stage {
 
 impl Server {
     /// A server without TLS; it serves nobody until it is told to [`listen`](Self::listen).
+    ///
+    /// # Panics
+    /// Outside of a core, if the services have a publisher.
     pub fn new(config: Config, services: Services) -> Rc<Server> {
         Server::with(config, services, None, Arc::default())
     }
@@ -118,12 +127,15 @@ impl Server {
         acceptor: Option<Acceptor>,
         counters: Arc<Counters>,
     ) -> Rc<Server> {
+        let audience = services.publisher.as_ref().map(Audience::open);
         Rc::new(Server {
             config,
             services,
+            audience,
             acceptor,
             counters,
             stage: Cell::new(Stage::Serving),
+            draining_since: Cell::new(Duration::ZERO),
             tasks: RefCell::default(),
             drained: RefCell::default(),
             date: Cell::new(([0; 29], Duration::ZERO)),
@@ -179,6 +191,7 @@ impl Server {
     /// [`Config::drain_grace`], and lets requests that run come to their end, for `limit` at most. What still runs then is
     /// dropped and its connection broken off. Returns when no connection is left.
     pub async fn drain(&self, limit: Duration) {
+        self.draining_since.set(now());
         self.enter(Stage::Draining);
         if timeout(limit, self.empty()).await.is_err() {
             let left = self.counters.connections.get();
@@ -303,10 +316,18 @@ impl Guest {
     }
 
     async fn serve(&self, channel: Channel) {
-        let mut connection = Connection::new(self.0.server.clone(), channel);
+        let server = &self.0.server;
+        let mut connection = Connection::new(server.clone(), channel.clone());
         poll_fn(|context| {
             self.0.set(context.waker());
             connection.poll(context)
+        })
+        .await;
+        let Some((upgrade, received)) = connection.upgraded() else { return };
+        let mut socket = websocket::Connection::new(server.clone(), channel, *upgrade, received);
+        poll_fn(|context| {
+            self.0.set(context.waker());
+            socket.poll(context)
         })
         .await;
     }

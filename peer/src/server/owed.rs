@@ -16,6 +16,7 @@ use super::held::Held;
 use super::reply::{Answer, Reply};
 use super::services::Work;
 use super::stats::Counters;
+use super::websocket::Upgrade;
 use crate::json::Json;
 
 /// What a client is told whose handler has panicked.
@@ -54,6 +55,8 @@ pub(super) enum What {
     },
     Continue,
     Refusal(Error),
+    /// The last of HTTP on this connection.
+    Upgrade(Box<Upgrade>),
 }
 
 /// How much of a streamed reply has been written.

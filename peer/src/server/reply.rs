@@ -1,7 +1,7 @@
 //! What a handler gives, and how it goes out.
 
 use bytes::{Bytes, BytesMut};
-use grenache_transports::http::{self, Field, Framing, Limit, Persistence, response};
+use grenache_transports::http::{self, BadField, Field, Framing, Limit, Persistence, response};
 use serde::Serialize;
 
 use crate::envelope;
@@ -9,11 +9,11 @@ use crate::error::Error;
 use crate::json::Json;
 
 /// From this length on, a result is handed to the connection instead of copied.
-const HAND_OVER: usize = 16 * 1024;
+pub(super) const HAND_OVER: usize = 16 * 1024;
 
 /// What a handler answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply(Json);
+pub struct Reply(pub(super) Json);
 
 impl Reply {
     /// A value, written as JSON.
@@ -106,9 +106,12 @@ impl Form<'_> {
 
     fn head(&self, out: &mut BytesMut, status: u16, length: usize) {
         let length = Framing::Length(length as u64);
-        let allow = Field::new("allow", b"POST");
-        let fields =
-            if status == 405 { allow.as_ref().map_or(&[][..], std::slice::from_ref) } else { &[] };
+        let says = match status {
+            405 => Field::new("allow", b"POST"),
+            426 => Field::new("sec-websocket-version", b"13"),
+            _ => Err(BadField),
+        };
+        let fields = says.as_ref().map_or(&[][..], std::slice::from_ref);
         response::write_head(out, status, self.persistence, self.date, fields, length);
     }
 }

@@ -73,6 +73,44 @@ impl fmt::Debug for Request {
     }
 }
 
+/// Who asks to be let in.
+pub struct Visitor<'a> {
+    pub(super) peer: &'a Peer,
+    pub(super) target: &'a str,
+    pub(super) headers: Headers<'a>,
+}
+
+impl Visitor<'_> {
+    /// The client's address.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer.addr
+    }
+
+    /// The client's certificate, if it came over TLS and showed one.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.peer.certificate.as_deref()
+    }
+
+    /// The path it asks for, with its query.
+    pub fn target(&self) -> &str {
+        self.target
+    }
+
+    /// A header field of what it asks, in any case of letters; the first, if there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.headers.get(name)?).ok()
+    }
+}
+
+impl fmt::Debug for Visitor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitor")
+            .field("peer", &self.peer.addr)
+            .field("target", &self.target)
+            .finish()
+    }
+}
+
 /// The client of a connection.
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,

@@ -7,14 +7,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use super::reply::Reply;
-use super::request::Request;
+use super::request::{Request, Visitor};
 use super::stream::StreamRequest;
+use crate::publish::Publisher;
 
 /// A handler at work: what it gives, or the text of its error.
 pub(super) type Work<T> = Pin<Box<dyn Future<Output = Result<T, String>>>>;
 
 pub(super) type Handler = Box<dyn Fn(Request) -> Work<Reply>>;
 pub(super) type StreamHandler = Box<dyn Fn(StreamRequest) -> Work<()>>;
+type Admission = Box<dyn Fn(&Visitor<'_>) -> bool>;
 
 /// The services of a worker, each with its handler; filled anew on every core.
 ///
@@ -47,6 +49,8 @@ pub struct Services {
     streams: BTreeMap<Rc<str>, StreamHandler>,
     any: Option<Handler>,
     announced: BTreeSet<Rc<str>>,
+    admission: Option<Admission>,
+    pub(super) publisher: Option<Publisher>,
 }
 
 impl Services {
@@ -91,6 +95,33 @@ impl Services {
         self.any = Some(boxed(handler));
     }
 
+    /// Lets in only whom `admit` says yes to, as Node's `verifyClient` does: it is asked once for a WebSocket, before the upgrade,
+    /// and for every HTTP request. Others get 401, and no handler learns of them. Who must be known by a certificate at all is
+    /// the affair of [`ServerTls`](crate::tls::ServerTls), which also knows lists of fingerprints.
+    ///
+    /// ```
+    /// # use grenache_peer::{Fingerprint, server::Services};
+    /// # fn set_up(services: &mut Services, friends: Vec<Fingerprint>) {
+    /// services.admit(move |visitor| {
+    ///     visitor.certificate().is_some_and(|certificate| friends.contains(&certificate.sha1()))
+    /// });
+    /// # }
+    /// ```
+    pub fn admit(&mut self, admit: impl Fn(&Visitor<'_>) -> bool + 'static) {
+        self.admission = Some(Box::new(admit));
+    }
+
+    /// Has WebSockets connect to a publisher, and announces it as `service`.
+    ///
+    /// A subscriber that names the protocol `grenache.topics` is always taken as one. Others are subscribers of all messages if
+    /// there are no handlers here; if there are, they are clients that ask, who would not know what to make of messages. So a
+    /// publisher that Node's subscribers are to hear needs a worker of its own, as in Node. A second publisher takes the place of
+    /// the first.
+    pub fn publish(&mut self, service: &str, publisher: &Publisher) {
+        self.announce(service);
+        self.publisher = Some(publisher.clone());
+    }
+
     /// Has a worker announce `service` as well; those with a handler of their own are anyway.
     pub fn announce(&mut self, service: &str) {
         self.announced.insert(service.into());
@@ -99,6 +130,16 @@ impl Services {
     /// What a worker announces, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.announced.iter().map(|name| &**name)
+    }
+
+    /// Whether a client may ask anything.
+    pub(super) fn admits(&self, visitor: &Visitor<'_>) -> bool {
+        self.admission.as_ref().is_none_or(|admit| admit(visitor))
+    }
+
+    /// Whether there is anything to ask for.
+    pub(super) fn has_handlers(&self) -> bool {
+        !self.handlers.is_empty() || !self.streams.is_empty() || self.any.is_some()
     }
 
     /// The handler for a service; `streamed` is for a streamed request, if there is one of each kind.

@@ -1,0 +1,113 @@
+//! The subscribers of one core.
+
+use std::cell::RefCell;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use async_channel::Receiver;
+use grenache_engine::{now, spawn_local, timeout, yield_now};
+use slab::Slab;
+
+use super::publication::Publication;
+use super::seat::Seat;
+use super::stats::Counters;
+use super::{Config, Note, Publisher};
+use crate::channel::Channel;
+
+/// Messages that are sent before other tasks of the core have their turn.
+const AT_ONCE: usize = 64;
+
+/// The subscribers of one core. What is published is sent to them from a task of its own.
+pub(crate) struct Audience {
+    pub(super) config: Rc<Config>,
+    pub(super) counters: Arc<Counters>,
+    seats: RefCell<Slab<Weak<Seat>>>,
+}
+
+impl Audience {
+    /// Opens this core to a publisher's messages, until this is dropped. Needs to run on a core.
+    pub(crate) fn open(publisher: &Publisher) -> Rc<Audience> {
+        let (notes, counters) = publisher.join();
+        let config = Rc::new(publisher.config().clone());
+        let audience = Rc::new(Audience { config, counters, seats: RefCell::default() });
+        spawn_local(listen(Rc::downgrade(&audience), notes));
+        audience
+    }
+
+    /// Whether one more would be too many.
+    pub(crate) fn is_full(&self) -> bool {
+        self.seats.borrow().len() >= self.config.max_subscribers
+    }
+
+    /// Takes a subscriber in.
+    pub(crate) fn seat(self: &Rc<Self>, channel: Channel, topical: bool) -> Rc<Seat> {
+        let seat = Rc::new(Seat::new(self, channel, topical));
+        seat.key.set(self.seats.borrow_mut().insert(Rc::downgrade(&seat)));
+        self.counters.subscribers.add(1);
+        seat
+    }
+
+    pub(super) fn leave(&self, key: usize) {
+        if self.seats.borrow_mut().try_remove(key).is_some() {
+            self.counters.subscribers.sub(1);
+        }
+    }
+
+    fn publish(&self, publication: &Publication) {
+        self.counters.published.add(1);
+        // No seat is given up meanwhile: nothing here runs what others have written.
+        for (_, seat) in self.seats.borrow().iter() {
+            if let Some(seat) = seat.upgrade() {
+                seat.offer(publication);
+            }
+        }
+    }
+
+    /// Waits until nothing waits for those who are here now.
+    async fn flush(self: Rc<Self>) {
+        let seats: Vec<Weak<Seat>> =
+            self.seats.borrow().iter().map(|(_, seat)| seat.clone()).collect();
+        let deadline = now().saturating_add(self.config.flush);
+        for seat in seats {
+            while let Some(channel) = flushing(&seat) {
+                let left = deadline.saturating_sub(now());
+                // Whoever's connection has broken gets no more.
+                if !matches!(timeout(left, pin!(channel.drained(1))).await, Ok(Ok(()))) {
+                    break;
+                }
+                if now() >= deadline {
+                    break;
+                }
+                // What waited behind it is given to the connection by its own task.
+                yield_now().await;
+            }
+        }
+    }
+}
+
+fn flushing(seat: &Weak<Seat>) -> Option<Channel> {
+    let seat = seat.upgrade()?;
+    (!seat.is_flushed()).then(|| seat.channel().clone())
+}
+
+async fn listen(audience: Weak<Audience>, notes: Receiver<Note>) {
+    let mut at_once = 0;
+    while let Ok(note) = notes.recv().await {
+        let Some(audience) = audience.upgrade() else { return };
+        match note {
+            Note::Publication(publication) => audience.publish(&publication),
+            Note::Flush(done) => {
+                spawn_local(async move {
+                    audience.flush().await;
+                    let _ = done.send(()).await;
+                });
+            }
+        }
+        at_once += 1;
+        if at_once == AT_ONCE {
+            at_once = 0;
+            yield_now().await;
+        }
+    }
+}

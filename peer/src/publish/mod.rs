@@ -1,0 +1,199 @@
+//! Publishing to whoever listens, over WebSocket as Node's `PeerPub` does.
+//!
+//! A [`Publisher`] is made first, and given to the services of a worker by
+//! [`Services::publish`](crate::server::Services::publish); then any thread publishes. A subscriber of Node's, or any WebSocket
+//! client, gets every message raw, without an envelope.
+//!
+//! What goes beyond Node is agreed upon when a subscriber connects: it names the WebSocket protocol `grenache.topics`, and then
+//! says which topics it wants: a text message `+PREFIX` adds all topics that begin with PREFIX, `-PREFIX` takes one back. It gets
+//! nothing before the first. What it is sent begins with the topic and a byte 0, then comes the message as it was published.
+//!
+//! ```no_run
+//! use grenache_peer::publish::{Config, Publisher};
+//! use grenache_peer::{Worker, worker};
+//!
+//! # fn main() -> Result<(), grenache_peer::Error> {
+//! let publisher = Publisher::new(Config::default());
+//! let attached = publisher.clone();
+//! let grapes = vec!["http://127.0.0.1:30001".into()];
+//! let worker = Worker::start(worker::Config { grapes, ..Default::default() }, move |_, services| {
+//!     services.publish("ticker", &attached);
+//! })?;
+//! publisher.publish("trades.BTCUSD", r#"{"price": 97000}"#)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod audience;
+mod config;
+mod publication;
+mod seat;
+mod stats;
+mod topics;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_channel::{Receiver, Sender, TrySendError};
+
+pub use config::{Config, Overflow};
+pub use publication::Data;
+pub use stats::Stats;
+pub use topics::MAX_TOPIC;
+
+pub(crate) use audience::Audience;
+pub(crate) use seat::Seat;
+pub(crate) use topics::PROTOCOL;
+
+use crate::error::Error;
+use publication::Publication;
+use stats::Counters;
+
+/// Publishes messages to all subscribers of the workers it was given to. Clones are the same publisher, and any thread may use
+/// them.
+///
+/// A message is encoded once, whoever it goes to. Every core of a worker sends it to its own subscribers; each subscriber has a
+/// queue with a high-water mark ([`Config::high_water`]), beyond which [`Config::overflow`] says what becomes of its messages. So
+/// a slow one holds up nobody.
+#[derive(Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Config,
+    /// Of each core that has subscribers.
+    cores: RwLock<Vec<Core>>,
+}
+
+struct Core {
+    notes: Sender<Note>,
+    counters: Arc<Counters>,
+}
+
+/// What a core is told.
+pub(crate) enum Note {
+    Publication(Arc<Publication>),
+    /// Tell when all that was published before has left, or been dropped.
+    Flush(Sender<()>),
+}
+
+impl Publisher {
+    /// A publisher that nobody listens to yet.
+    pub fn new(config: Config) -> Publisher {
+        Publisher { shared: Arc::new(Shared { config, cores: RwLock::default() }) }
+    }
+
+    /// Publishes a message under a topic, which may be empty. Subscribers of Node's get it whatever the topic. Returns at
+    /// once, before it is sent.
+    ///
+    /// ```
+    /// # use grenache_peer::publish::Publisher;
+    /// let publisher = Publisher::new(Default::default());
+    /// publisher.publish("", "a text")?;
+    /// publisher.publish("raw", vec![0xff, 0x00])?;
+    /// # Ok::<(), grenache_peer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if [`Config::max_queued`] messages wait for a core already: nobody gets this one.
+    /// [`Error::Config`] if the topic is longer than [`MAX_TOPIC`] bytes or has a byte 0.
+    pub fn publish(&self, topic: &str, data: impl Into<Data>) -> Result<(), Error> {
+        let publication = Publication::new(topic, data.into())?;
+        let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
+        if cores.iter().any(|core| core.notes.is_full() && !core.notes.is_closed()) {
+            return Err(Error::Busy("messages are published faster than they are sent"));
+        }
+        for core in cores.iter() {
+            match core.notes.try_send(Note::Publication(publication.clone())) {
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+                // Another thread was faster; the subscribers of one core miss it, which is counted.
+                Err(TrySendError::Full(_)) => core.counters.missed(),
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`publish`](Self::publish), and waits while too many messages wait for a core.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what is no topic.
+    pub async fn publish_when_ready(
+        &self,
+        topic: &str,
+        data: impl Into<Data>,
+    ) -> Result<(), Error> {
+        let publication = Publication::new(topic, data.into())?;
+        for notes in self.notes() {
+            // Closed is whoever has no subscribers any more.
+            let _ = notes.send(Note::Publication(publication.clone())).await;
+        }
+        Ok(())
+    }
+
+    /// As [`publish_when_ready`](Self::publish_when_ready), blocking this thread, which must not be one of the engine's.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what is no topic.
+    pub fn publish_blocking(&self, topic: &str, data: impl Into<Data>) -> Result<(), Error> {
+        let publication = Publication::new(topic, data.into())?;
+        for notes in self.notes() {
+            let _ = notes.send_blocking(Note::Publication(publication.clone()));
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was published before has left for the subscribers, or was dropped for those that do not keep up.
+    /// A subscriber that reads nothing holds this up for [`Config::flush`] at most.
+    pub async fn flush(&self) {
+        let (sender, done) = async_channel::bounded(1);
+        for notes in self.notes() {
+            let _ = notes.send(Note::Flush(sender.clone())).await;
+        }
+        drop(sender);
+        while done.recv().await.is_ok() {}
+    }
+
+    /// As [`flush`](Self::flush), blocking this thread, which must not be one of the engine's.
+    pub fn flush_blocking(&self) {
+        let (sender, done) = async_channel::bounded(1);
+        for notes in self.notes() {
+            let _ = notes.send_blocking(Note::Flush(sender.clone()));
+        }
+        drop(sender);
+        while done.recv_blocking().is_ok() {}
+    }
+
+    /// What has been counted, on all cores.
+    pub fn stats(&self) -> Stats {
+        let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
+        cores.iter().map(|core| core.counters.read()).sum()
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Has a core told of what is published.
+    pub(crate) fn join(&self) -> (Receiver<Note>, Arc<Counters>) {
+        let (notes, told) = async_channel::bounded(self.shared.config.max_queued.max(1));
+        let counters = Arc::<Counters>::default();
+        let core = Core { notes, counters: counters.clone() };
+        let mut cores = self.shared.cores.write().unwrap_or_else(PoisonError::into_inner);
+        // Of a worker that has ended only the figures are left.
+        cores.push(core);
+        (told, counters)
+    }
+
+    /// The cores, so that nobody waits with the lock in hand.
+    fn notes(&self) -> Vec<Sender<Note>> {
+        let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
+        cores.iter().map(|core| core.notes.clone()).collect()
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

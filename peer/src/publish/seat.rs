@@ -1,0 +1,209 @@
+//! One subscriber.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::audience::Audience;
+use super::publication::Publication;
+use super::stats::Counters;
+use super::topics::{Refused, Topics};
+use super::{Config, Overflow};
+use crate::channel::Channel;
+
+/// Bytes that go into a connection's own queue, where they cannot be dropped any more. Enough to keep it sending.
+const AHEAD: usize = 64 * 1024;
+
+/// From this length on, a frame is shared with the connection instead of copied.
+const HAND_OVER: usize = 16 * 1024;
+
+/// What a message that waits counts for besides its bytes.
+const PLACE: usize = 64;
+
+/// A subscriber's place in the audience, and what waits for it. Dropping it gives the place up.
+pub(crate) struct Seat {
+    channel: Channel,
+    config: Rc<Config>,
+    counters: Arc<Counters>,
+    /// Which topics it wants; none if it takes all messages raw.
+    topics: Option<RefCell<Topics>>,
+    backlog: RefCell<VecDeque<Bytes>>,
+    backlog_bytes: Cell<usize>,
+    /// The connection is in the middle of a message of its own.
+    held: Cell<bool>,
+    overflown: Cell<bool>,
+    /// Some of what waited has left since somebody asked.
+    moved: Cell<bool>,
+    connection: RefCell<Waker>,
+    audience: Weak<Audience>,
+    pub(super) key: Cell<usize>,
+}
+
+impl Seat {
+    pub(super) fn new(audience: &Rc<Audience>, channel: Channel, topical: bool) -> Seat {
+        let (config, counters) = (audience.config.clone(), audience.counters.clone());
+        Seat {
+            channel,
+            config,
+            counters,
+            topics: topical.then(RefCell::default),
+            backlog: RefCell::default(),
+            backlog_bytes: Cell::new(0),
+            held: Cell::new(false),
+            overflown: Cell::new(false),
+            moved: Cell::new(false),
+            connection: RefCell::new(Waker::noop().clone()),
+            audience: Rc::downgrade(audience),
+            key: Cell::new(usize::MAX),
+        }
+    }
+
+    /// Whether it says which topics it wants.
+    pub(crate) fn is_topical(&self) -> bool {
+        self.topics.is_some()
+    }
+
+    /// Takes what it says about topics.
+    pub(crate) fn change(&self, message: &[u8]) -> Result<(), Refused> {
+        match &self.topics {
+            Some(topics) => topics.borrow_mut().change(message, self.config.max_topics),
+            None => Err(Refused::Malformed),
+        }
+    }
+
+    /// Sends a message, or keeps it for later, or drops one.
+    pub(super) fn offer(&self, publication: &Publication) {
+        if self.overflown.get() {
+            return;
+        }
+        if let Some(topics) = &self.topics
+            && !topics.borrow().want(publication.topic())
+        {
+            return;
+        }
+        let frame = publication.frame(self.is_topical());
+        if self.backlog_bytes.get() == 0 && self.has_room(frame.len()) {
+            return self.send(frame);
+        }
+        if self.backlog_bytes.get() + frame.len() + PLACE <= self.config.high_water {
+            return self.keep(frame.clone());
+        }
+        match self.config.overflow {
+            Overflow::DropNewest => self.counters.dropped.add(1),
+            Overflow::Disconnect => {
+                self.overflown.set(true);
+                self.counters.disconnected.add(1);
+                self.counters.dropped.add(1 + self.clear());
+                self.connection.borrow().wake_by_ref();
+            }
+            Overflow::DropOldest => {
+                while self.backlog_bytes.get() + frame.len() + PLACE > self.config.high_water {
+                    if self.pop().is_none() {
+                        break;
+                    }
+                    self.counters.dropped.add(1);
+                }
+                self.keep(frame.clone());
+            }
+        }
+    }
+
+    /// The connection is in the middle of a message of its own, or no longer: then what waits may leave.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.set(held);
+    }
+
+    /// Lets what waits leave, as far as there is room, and has the connection's task woken when there is more. True if the
+    /// subscriber is to be disconnected because it does not keep up.
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> bool {
+        if !self.connection.borrow().will_wake(context.waker()) {
+            *self.connection.borrow_mut() = context.waker().clone();
+        }
+        while self.backlog_bytes.get() > 0 && !self.held.get() {
+            while self.has_room(0) {
+                let Some(frame) = self.pop() else { break };
+                self.moved.set(true);
+                self.send(&frame);
+            }
+            // Sending may have made room; a broken connection is noticed by whoever reads from it.
+            if self.backlog_bytes.get() == 0
+                || !matches!(
+                    pin!(self.channel.drained(AHEAD / 2)).poll(context),
+                    Poll::Ready(Ok(()))
+                )
+            {
+                break;
+            }
+        }
+        self.overflown.get()
+    }
+
+    /// Whether all has left.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.backlog_bytes.get() == 0 && self.channel.queued() == 0
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Whether something waits for the subscriber to read.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.backlog_bytes.get() > 0
+    }
+
+    /// Whether it has read something that had waited, since this was asked last.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved.take()
+    }
+
+    fn has_room(&self, length: usize) -> bool {
+        let queued = self.channel.queued();
+        !self.held.get() && (queued == 0 || queued + length <= AHEAD)
+    }
+
+    fn send(&self, frame: &Bytes) {
+        self.counters.sent.add(1);
+        if frame.len() < HAND_OVER {
+            self.channel.write(frame);
+        } else {
+            self.channel.send(frame.clone());
+        }
+    }
+
+    fn keep(&self, frame: Bytes) {
+        if self.backlog_bytes.get() == 0 {
+            // From now on the connection's task has to look after it.
+            self.connection.borrow().wake_by_ref();
+        }
+        self.backlog_bytes.set(self.backlog_bytes.get() + frame.len() + PLACE);
+        self.backlog.borrow_mut().push_back(frame);
+    }
+
+    fn pop(&self) -> Option<Bytes> {
+        let frame = self.backlog.borrow_mut().pop_front()?;
+        self.backlog_bytes.set(self.backlog_bytes.get() - frame.len() - PLACE);
+        Some(frame)
+    }
+
+    /// Drops what waits, and says how much that was.
+    fn clear(&self) -> u64 {
+        let count = self.backlog.take().len() as u64;
+        self.backlog_bytes.set(0);
+        count
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(audience) = self.audience.upgrade() {
+            audience.leave(self.key.get());
+        }
+    }
+}

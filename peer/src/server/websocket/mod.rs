@@ -1,0 +1,11 @@
+//! WebSockets of a server: requests in any number at a time, and subscribers of what is published.
+//!
+//! A message is a request, `[rid, service, payload]`, in a text or a binary frame; its answer, a text, leaves when the handler
+//! is done, in whatever order. `ERR_BUSY` has a fourth value, 503: this request has not been begun, as the status says in HTTP.
+
+mod calls;
+mod connection;
+mod upgrade;
+
+pub(super) use connection::Connection;
+pub(super) use upgrade::Upgrade;
