@@ -100,9 +100,11 @@ pub mod handle;
 mod http;
 mod json;
 pub mod link;
+mod outbox;
 pub mod publish;
 pub mod server;
 pub mod tls;
+pub mod websocket;
 pub mod worker;
 
 pub use backoff::Backoff;

@@ -92,12 +92,7 @@ impl Destination {
 
     /// The name that the server's certificate is for; none if it needs no certificate.
     pub(super) fn server_name(&self) -> Option<&str> {
-        let host = &*self.target.host;
-        let name = match host.strip_prefix('[') {
-            Some(address) => address.split(']').next(),
-            None => host.split(':').next(),
-        };
-        name.filter(|_| self.target.secure)
+        self.target.server_name()
     }
 
     #[cfg(test)]

@@ -41,6 +41,16 @@ impl Target {
     pub(crate) fn peer(addr: SocketAddr, secure: bool) -> Target {
         Target { addr, host: addr.to_string().into(), secure }
     }
+
+    /// The name that the server's certificate is for; none if it needs no certificate.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        let host = &*self.host;
+        let name = match host.strip_prefix('[') {
+            Some(address) => address.split(']').next(),
+            None => host.split(':').next(),
+        };
+        name.filter(|_| self.secure)
+    }
 }
 
 /// A request to be sent, by POST.

@@ -10,13 +10,13 @@ use grenache_transports::http::{self, Bodies, Framing, Persistence, Phase, chunk
 use super::Server;
 use super::exchange::Exchange;
 use super::flow::Outgoing;
-use super::outbox::Outbox;
 use super::owed::{Owed, Sent, What};
 use super::patience::{Patience, Wait};
 use super::reply::{Answer, Form};
 use super::request::Peer;
 use super::websocket::Upgrade;
 use crate::channel::{Channel, Received};
+use crate::outbox::Outbox;
 
 /// A connection of a server. All its handlers run within its task.
 pub(super) struct Connection {

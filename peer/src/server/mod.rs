@@ -26,7 +26,6 @@ mod dispatch;
 mod exchange;
 mod flow;
 mod held;
-mod outbox;
 mod owed;
 mod patience;
 mod reply;

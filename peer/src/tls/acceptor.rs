@@ -15,15 +15,17 @@ use crate::channel::Channel;
 /// Takes handshakes. Clones share the key of the tickets, so that a session begun on one core resumes
 /// on another; make one and clone it for every core.
 #[derive(Clone, Debug)]
-pub(crate) struct Acceptor {
+pub struct Acceptor {
     config: Arc<ServerConfig>,
     handshake_timeout: Duration,
 }
 
 impl Acceptor {
+    /// An acceptor with `settings`.
+    ///
     /// # Errors
     /// Settings that cannot be.
-    pub(crate) fn new(settings: &ServerTls) -> Result<Self, crate::Error> {
+    pub fn new(settings: &ServerTls) -> Result<Self, crate::Error> {
         let unusable = |error: rustls::Error| crate::Error::Tls(error.to_string());
         let builder = ServerConfig::builder_with_provider(PROVIDER.clone());
         let builder = builder.with_protocol_versions(&VERSIONS).map_err(unusable)?;
@@ -55,7 +57,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// Why there is no session; the connection is closed then.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<Channel, Error> {
+    pub async fn accept(&self, stream: TcpStream) -> Result<Channel, Error> {
         let session = ServerConnection::new(self.config.clone())
             .map_err(|error| Error::Protocol(error.to_string()))?;
         let stream = Stream::handshake(stream, session.into(), self.handshake_timeout).await?;

@@ -32,6 +32,7 @@ mod stream;
 mod tests;
 mod verify;
 
+pub use acceptor::Acceptor;
 pub use authorities::Authorities;
 pub use certificate::Certificate;
 pub use config::{ClientTls, Clients, Name, ServerTls};
@@ -39,8 +40,6 @@ pub use connector::Connector;
 pub use error::Error;
 pub use identity::Identity;
 pub use stream::Stream;
-
-pub(crate) use acceptor::Acceptor;
 
 use std::sync::{Arc, LazyLock};
 

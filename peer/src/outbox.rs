@@ -1,4 +1,4 @@
-//! What a connection sends, in pieces that its client takes.
+//! What a connection sends, in pieces that the other side takes.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,16 +17,16 @@ const HAND_OVER: usize = 16 * 1024;
 const PIECE: usize = 64 * 1024;
 
 /// Bytes on their way into a connection. The connection itself is never given much more than `high_water`.
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     channel: Channel,
     high_water: usize,
     /// Small things, gathered; before `large`.
-    pub(super) small: BytesMut,
+    pub(crate) small: BytesMut,
     large: VecDeque<Bytes>,
 }
 
 impl Outbox {
-    pub(super) fn new(channel: Channel, high_water: usize) -> Outbox {
+    pub(crate) fn new(channel: Channel, high_water: usize) -> Outbox {
         Outbox {
             channel,
             high_water: high_water.max(1),
@@ -36,12 +36,12 @@ impl Outbox {
     }
 
     /// Whether nothing more should be added now.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         !self.large.is_empty() || self.small.len() + self.channel.queued() >= self.high_water
     }
 
     /// Adds bytes after all others.
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         if self.large.is_empty() && bytes.len() < HAND_OVER {
             self.small.extend_from_slice(&bytes);
         } else if !bytes.is_empty() {
@@ -50,7 +50,7 @@ impl Outbox {
     }
 
     /// Gives the connection what it takes.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if !self.small.is_empty() {
             self.channel.write(&self.small);
             self.small.clear();
@@ -68,16 +68,16 @@ impl Outbox {
     }
 
     /// Waits until there is room again.
-    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         pin!(self.channel.drained(self.high_water / 2)).poll(context)
     }
 
     /// Waits until all has left. To be called when nothing is to be added and no large bytes wait.
-    pub(super) fn poll_empty(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_empty(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         pin!(self.channel.drained(1)).poll(context)
     }
 
-    pub(super) fn has_large(&self) -> bool {
+    pub(crate) fn has_large(&self) -> bool {
         !self.large.is_empty()
     }
 }

@@ -1,0 +1,14 @@
+//! WebSockets (RFC 6455).
+//!
+//! Requests go over them when [`client::Config::transport`](crate::client::Config) says so, and a worker takes them on its port as
+//! it takes HTTP. A [`Socket`] is one by itself, for programs that speak something else on it.
+
+mod accept;
+mod config;
+mod connect;
+mod masks;
+mod socket;
+
+pub use config::Config;
+pub use grenache_transports::ws::{Kind, code};
+pub use socket::{Answers, Message, Socket};
