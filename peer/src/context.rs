@@ -8,6 +8,7 @@ use grenache_engine::timeout;
 use crate::client::{self, Client};
 use crate::error::Error;
 use crate::link::{self, Grape, Link};
+use crate::subscribe::{self, Subscriber};
 use crate::tls::{Authorities, ClientTls, Connector};
 
 /// What a handler, or other work on a core, needs to call others from there. Clones are the same.
@@ -20,6 +21,8 @@ pub struct Context {
     pub link: Link,
     /// Calls other services.
     pub client: Client,
+    /// Listens to publishers.
+    pub subscriber: Subscriber,
 }
 
 impl fmt::Debug for Context {
@@ -48,6 +51,7 @@ pub(crate) struct Contexts {
     grapes: Vec<Grape>,
     link: link::Config,
     client: client::Config,
+    subscribe: subscribe::Config,
     tls: Option<ClientTls>,
 }
 
@@ -57,6 +61,7 @@ impl Contexts {
         grapes: &[String],
         link: link::Config,
         client: client::Config,
+        subscribe: subscribe::Config,
         tls: Option<ClientTls>,
     ) -> Result<Contexts, Error> {
         let lists = grapes.iter().map(|list| Grape::list(list)).collect::<Result<Vec<_>, _>>()?;
@@ -68,13 +73,14 @@ impl Contexts {
             }
             None => {}
         }
-        Ok(Contexts { grapes, link, client, tls })
+        Ok(Contexts { grapes, link, client, subscribe, tls })
     }
 
     /// The context of this core.
     pub(crate) fn open(&self, core: usize) -> Result<Context, Error> {
         let link = Link::with(&self.grapes, self.link.clone(), self.tls.as_ref())?;
         let client = Client::new(link.clone(), self.client.clone(), self.tls.as_ref())?;
-        Ok(Context { core, link, client })
+        let subscriber = Subscriber::new(link.clone(), self.subscribe.clone(), self.tls.as_ref())?;
+        Ok(Context { core, link, client, subscriber })
     }
 }

@@ -18,6 +18,7 @@ use crate::context::Contexts;
 use crate::error::Error;
 use crate::link::{self, Announcing};
 use crate::server::{self, Counters, Server, Services, Stats};
+use crate::subscribe;
 use crate::tls::{Acceptor, ClientTls, ServerTls};
 
 /// How to start a [`Worker`].
@@ -47,6 +48,8 @@ pub struct Config {
     pub server: server::Config,
     /// How handlers call other services.
     pub client: client::Config,
+    /// How handlers listen to publishers.
+    pub subscribe: subscribe::Config,
     /// How services are announced and looked up.
     pub link: link::Config,
     /// How long requests that run may take once the worker is asked to stop.
@@ -67,6 +70,7 @@ impl Default for Config {
             client_tls: None,
             server: server::Config::default(),
             client: client::Config::default(),
+            subscribe: subscribe::Config::default(),
             link: link::Config::default(),
             drain: Duration::from_secs(10),
         }
@@ -96,8 +100,8 @@ impl Program {
         config: Config,
         setup: impl Fn(&Context, &mut Services) + Send + Sync + 'static,
     ) -> Result<Program, Error> {
-        let Config { grapes, link, client, client_tls, .. } = &config;
-        let contexts = Contexts::new(grapes, link.clone(), client.clone(), client_tls.clone())?;
+        let Config { grapes, link, client, subscribe, client_tls, .. } = config.clone();
+        let contexts = Contexts::new(&grapes, link, client, subscribe, client_tls)?;
         let acceptor = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let counters = (0..config.cores).map(|_| Arc::default()).collect();
         let (setup, announced) = (Box::new(setup), Arc::default());

@@ -6,6 +6,7 @@ use grenache_engine::{DriverChoice, Idle, Pinning};
 
 use crate::client;
 use crate::link;
+use crate::subscribe;
 use crate::tls::ClientTls;
 
 /// Settings of one [`Handle`](super::Handle). `Config::default()` is one core that asks the grape on 127.0.0.1:30001.
@@ -26,6 +27,8 @@ pub struct Config {
     pub client_tls: Option<ClientTls>,
     /// How services are called.
     pub client: client::Config,
+    /// How publishers are listened to.
+    pub subscribe: subscribe::Config,
     /// How grapes are asked.
     pub link: link::Config,
     /// Calls and other jobs that are queued or run at once; more are refused with [`Error::Busy`](crate::Error::Busy).
@@ -45,6 +48,7 @@ impl Default for Config {
             pinning: Pinning::Off,
             client_tls: None,
             client: client::Config::default(),
+            subscribe: subscribe::Config::default(),
             link: link::Config::default(),
             max_calls: 16 * 1024,
             drain: Duration::from_secs(5),

@@ -7,6 +7,7 @@ mod core;
 mod replies;
 mod requests;
 mod stream;
+mod subscription;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -20,6 +21,7 @@ pub use config::Config;
 pub use replies::{BlockingReplies, Part, Replies};
 pub use requests::Announcing;
 pub use stream::Stream;
+pub use subscription::{BlockingMessages, Subscription};
 
 use self::calls::Calls;
 use self::core::{Job, Stay};
@@ -85,8 +87,8 @@ impl Handle {
             ..grenache_engine::Config::default()
         };
         let calls = Arc::new(Calls::new(max_calls));
-        let Config { grapes, link, client, client_tls, drain, .. } = config;
-        let contexts = Contexts::new(&grapes, link, client, client_tls)?;
+        let Config { grapes, link, client, subscribe, client_tls, drain, .. } = config;
+        let contexts = Contexts::new(&grapes, link, client, subscribe, client_tls)?;
         let start = core::Start { contexts, calls: calls.clone(), drain };
         let runtime = Runtime::start(engine, move |core| start.run(core))
             .map_err(|error| Error::Start(error.to_string()))?;

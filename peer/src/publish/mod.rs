@@ -43,7 +43,7 @@ pub use topics::MAX_TOPIC;
 
 pub(crate) use audience::Audience;
 pub(crate) use seat::Seat;
-pub(crate) use topics::PROTOCOL;
+pub(crate) use topics::{END as TOPIC_END, PROTOCOL, add as add_topic, remove as remove_topic};
 
 use crate::error::Error;
 use publication::Publication;

@@ -60,13 +60,13 @@ impl Topics {
 }
 
 /// The message by which a subscriber adds a prefix.
-pub(crate) fn add(prefix: &str) -> Vec<u8> {
-    [&[ADD], prefix.as_bytes()].concat()
+pub(crate) fn add(prefix: &str) -> String {
+    format!("{}{prefix}", char::from(ADD))
 }
 
 /// The message by which a subscriber takes a prefix back.
-pub(crate) fn remove(prefix: &str) -> Vec<u8> {
-    [&[REMOVE], prefix.as_bytes()].concat()
+pub(crate) fn remove(prefix: &str) -> String {
+    format!("{}{prefix}", char::from(REMOVE))
 }
 
 #[cfg(test)]
@@ -81,13 +81,13 @@ mod tests {
                 topics.change(format!("+other.{number}").as_bytes(), 100).unwrap();
             }
             assert!(!topics.want("") && !topics.want("trades.BTC"));
-            topics.change(&add("trades."), 100).unwrap();
-            topics.change(&add("trades.BTC"), 100).unwrap();
+            topics.change(add("trades.").as_bytes(), 100).unwrap();
+            topics.change(add("trades.BTC").as_bytes(), 100).unwrap();
             assert!(topics.want("trades.ETH") && topics.want("trades.BTCUSD"));
             assert!(!topics.want("trade") && !topics.want("xtrades."));
-            topics.change(&remove("trades."), 100).unwrap();
+            topics.change(remove("trades.").as_bytes(), 100).unwrap();
             assert!(!topics.want("trades.ETH") && topics.want("trades.BTCUSD"));
-            topics.change(&add(""), 100).unwrap();
+            topics.change(add("").as_bytes(), 100).unwrap();
             assert!(topics.want("") && topics.want("anything"));
         }
     }

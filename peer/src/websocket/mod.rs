@@ -10,5 +10,7 @@ mod masks;
 mod socket;
 
 pub use config::Config;
+pub(crate) use connect::connect;
 pub use grenache_transports::ws::{Kind, code};
+pub(crate) use masks::Masks;
 pub use socket::{Answers, Message, Socket};

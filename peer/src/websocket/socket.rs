@@ -25,8 +25,8 @@ use crate::tls::{Acceptor, Certificate, ClientTls, Connector};
 const HAND_OVER: usize = 16 * 1024;
 
 /// A WebSocket, its handshake done: for programs that speak something else on it than Grenache's requests. Pings are answered, and
-/// a peer that says nothing is pinged, while [`recv`](Self::recv) is waited for. Dropping it breaks it off, unless
-/// [`close`](Self::close) was called before.
+/// a peer that says nothing is pinged, while [`recv`](Self::recv) is waited for. Dropping it
+/// closes it with code 1001.
 ///
 /// ```no_run
 /// use grenache_peer::websocket::{Config, Socket};
@@ -54,6 +54,7 @@ pub struct Socket {
     outbox: Outbox,
     keep_alive: KeepAlive,
     timer: Option<Sleep>,
+    pongs: u64,
     stage: Stage,
 }
 
@@ -138,6 +139,7 @@ impl Socket {
             out: BytesMut::new(),
             keep_alive: KeepAlive::new(config.ping_interval, config.ping_timeout, now()),
             timer: None,
+            pongs: 0,
             stage: Stage::Open,
         }
     }
@@ -216,7 +218,10 @@ impl Socket {
                         frame::write_pong(&mut self.out, draw(&self.masks), payload);
                         Step::More
                     }
-                    Ok(Some(Event::Pong(_))) => Step::More,
+                    Ok(Some(Event::Pong(_))) => {
+                        self.pongs += 1;
+                        Step::More
+                    }
                     Ok(Some(Event::Close(close))) => Step::Close(close.map(|close| close.code)),
                     Err(error) => Step::Bad(error),
                 };
@@ -304,6 +309,19 @@ impl Socket {
     /// Queues any bytes.
     pub fn send_binary(&mut self, data: &[u8]) {
         self.send(Kind::Binary, data);
+    }
+
+    /// Queues a ping. [`pongs`](Self::pongs) counts the answers.
+    pub(crate) fn ping(&mut self) {
+        if self.stage == Stage::Open {
+            frame::write_ping(&mut self.out, draw(&self.masks), b"");
+            self.flush_if(true);
+        }
+    }
+
+    /// Answers to pings that were received.
+    pub(crate) fn pongs(&self) -> u64 {
+        self.pongs
     }
 
     fn send(&mut self, kind: Kind, data: &[u8]) {
@@ -405,9 +423,10 @@ impl fmt::Debug for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Open => self.channel.abort(),
             // What is queued leaves, with the close frame at its end.
-            Stage::Closing | Stage::Closed | Stage::Broken => self.channel.shutdown(),
+            Stage::Open => self.close(code::GOING_AWAY, ""),
+            Stage::Closing | Stage::Closed | Stage::Broken => {}
         }
+        self.channel.shutdown();
     }
 }
