@@ -38,6 +38,8 @@ pub struct Reply {
     pub rid: Json,
     /// The result, or the text of the handler's error.
     pub outcome: Result<Json, String>,
+    /// It says of itself that the request has not been begun: see [`encode_busy`].
+    pub busy: bool,
 }
 
 /// Ids of requests: UUIDs of version 4, from a generator that is seeded by the engine.
@@ -45,7 +47,7 @@ pub struct Reply {
 pub struct Rids(RefCell<StdRng>);
 
 /// The id of a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rid(pub [u8; Rid::LEN]);
 
 impl Rids {
@@ -146,7 +148,7 @@ pub fn encode_busy(out: &mut BytesMut, rid: &Json) {
 
 /// Takes a request apart. Like Node, it takes a missing payload for `null` and overlooks what follows the payload.
 pub fn decode_request(body: &Bytes) -> Result<Request<'_>, Malformed> {
-    let [rid, key, payload] = decode(body)?;
+    let [rid, key, payload, _] = decode(body)?;
     Ok(Request {
         rid: rid.map_or_else(Json::null, |rid| slice(body, rid)),
         key: text(key.ok_or(Malformed)?).ok_or(Malformed)?,
@@ -159,14 +161,16 @@ pub fn decode_request(body: &Bytes) -> Result<Request<'_>, Malformed> {
 /// # Errors
 /// It is no array of at least one value.
 pub fn decode_reply(body: &Bytes) -> Result<Reply, Malformed> {
-    let [rid, error, result] = decode(body)?;
+    let [rid, error, result, status] = decode(body)?;
     let rid = slice(body, rid.ok_or(Malformed)?);
     let error = error.filter(|error| !matches!(error.get(), "null" | "false" | "0" | "\"\""));
     let outcome = match error {
         Some(error) => Err(text(error).unwrap_or(Cow::Borrowed(error.get())).into_owned()),
         None => Ok(result.map_or_else(Json::null, |result| slice(body, result))),
     };
-    Ok(Reply { rid, outcome })
+    let status = status.map(RawValue::get);
+    let busy = status == Some("503") && outcome.as_ref().is_err_and(|error| error == "ERR_BUSY");
+    Ok(Reply { rid, outcome, busy })
 }
 
 /// Reads a body as a worker and as a client do, and checks what comes out: for the fuzz target.
@@ -184,13 +188,19 @@ pub fn probe(body: &[u8]) {
     }
     if let Ok(reply) = decode_reply(&body) {
         let mut again = BytesMut::new();
-        encode_reply(&mut again, &reply.rid, reply.outcome.as_ref().map_err(String::as_str));
+        match reply.busy {
+            true => encode_busy(&mut again, &reply.rid),
+            false => {
+                let outcome = reply.outcome.as_ref().map_err(String::as_str);
+                encode_reply(&mut again, &reply.rid, outcome);
+            }
+        }
         assert_eq!(decode_reply(&again.freeze()), Ok(reply));
     }
 }
 
-fn decode(body: &[u8]) -> Result<[Option<&RawValue>; 3], Malformed> {
-    let Triple(parts) = serde_json::from_slice(body).map_err(|_| Malformed)?;
+fn decode(body: &[u8]) -> Result<[Option<&RawValue>; 4], Malformed> {
+    let Parts(parts) = serde_json::from_slice(body).map_err(|_| Malformed)?;
     Ok(parts)
 }
 
@@ -234,29 +244,29 @@ fn put_ascii_text(out: &mut BytesMut, text: &str) {
     }
 }
 
-/// The first three values of an array.
-struct Triple<'a>([Option<&'a RawValue>; 3]);
+/// The first four values of an array.
+struct Parts<'a>([Option<&'a RawValue>; 4]);
 
-impl<'de> Deserialize<'de> for Triple<'de> {
+impl<'de> Deserialize<'de> for Parts<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Parts;
-        impl<'de> Visitor<'de> for Parts {
-            type Value = Triple<'de>;
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = Parts<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Triple<'de>, A::Error> {
-                let mut parts = [None; 3];
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Parts<'de>, A::Error> {
+                let mut parts = [None; 4];
                 for part in &mut parts {
                     *part = seq.next_element()?;
                 }
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Triple(parts))
+                Ok(Parts(parts))
             }
         }
-        deserializer.deserialize_seq(Parts)
+        deserializer.deserialize_seq(First)
     }
 }
 
@@ -319,6 +329,14 @@ mod tests {
         for bad in ["", "[]", "\"r\"", "{\"a\":1}", "[\"r\",null,"] {
             assert_eq!(reply(bad), Err(Malformed), "{bad}");
         }
+        let busy = |text| decode_reply(&Bytes::from_static(text)).map(|reply| reply.busy);
+        let mut out = BytesMut::new();
+        encode_busy(&mut out, &Json::null());
+        assert_eq!(&out[..], br#"[null,"ERR_BUSY",null,503]"#);
+        assert_eq!(busy(br#"[null,"ERR_BUSY",null,503]"#), Ok(true));
+        assert_eq!(busy(br#"["r","ERR_BUSY",null]"#), Ok(false));
+        assert_eq!(busy(br#"["r","ERR_OTHER",null,503]"#), Ok(false));
+        assert_eq!(busy(br#"["r",null,"ERR_BUSY",503]"#), Ok(false));
         let written = |outcome: Result<&Json, &str>| {
             let mut out = BytesMut::new();
             encode_reply(&mut out, &Json::of("r").unwrap(), outcome);

@@ -95,6 +95,7 @@ mod context;
 pub mod envelope;
 mod error;
 mod fingerprint;
+mod flight;
 mod gzip;
 pub mod handle;
 mod http;
@@ -110,7 +111,7 @@ pub mod worker;
 
 pub use backoff::Backoff;
 pub use channel::Channel;
-pub use client::{Call, Client, StreamCall};
+pub use client::{Call, Client, StreamCall, Transport};
 pub use context::Context;
 pub use error::{Error, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};

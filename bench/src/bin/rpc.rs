@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use grenache_bench::yardstick::announce;
 use grenache_engine::{Idle, spawn_local};
-use grenache_peer::client::{Call, Client};
+use grenache_peer::client::{self, Call, Client};
 use grenache_peer::server::{Reply, Request};
 use grenache_peer::tls::{Authorities, ClientTls, Clients, Identity, ServerTls};
 use grenache_peer::{Handle, Json, Worker, handle, worker};
@@ -44,9 +44,27 @@ struct Setting {
     /// What the core does when there is nothing to do: park, spin or spin:<µs>.
     #[arg(long, default_value = "park")]
     idle: Idle,
+    /// What the client's requests go over, http or ws; a worker takes both.
+    #[arg(long, default_value = "http")]
+    transport: Transport,
     /// A folder with ca.pem, and cert.pem and key.pem of this side. The other side must show a certificate of that authority.
     #[arg(long)]
     tls: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Transport {
+    Http,
+    Ws,
+}
+
+impl From<Transport> for grenache_peer::Transport {
+    fn from(transport: Transport) -> grenache_peer::Transport {
+        match transport {
+            Transport::Http => grenache_peer::Transport::Http,
+            Transport::Ws => grenache_peer::Transport::WebSocket,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -101,6 +119,7 @@ fn ask(setting: &Setting) -> Result<(), Box<dyn Error>> {
         grapes: vec![format!("http://{}", setting.grape)],
         idle: setting.idle,
         client_tls: tls.transpose()?,
+        client: client::Config { transport: setting.transport.into(), ..Default::default() },
         ..handle::Config::default()
     })?;
     say(&json!({ "ready": true }))?;

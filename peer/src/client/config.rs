@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::http;
+use crate::websocket;
 
 /// How a destination is chosen among those that work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,9 +16,22 @@ pub enum Choice {
     Random,
 }
 
+/// What requests go over. A worker of ours takes both on the same port; one of Node's takes the one it was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// HTTP, as grenache-nodejs-http: a connection for each request under way.
+    #[default]
+    Http,
+    /// WebSocket, as grenache-nodejs-ws: all requests to a worker on one connection, answered in any order. Headers, compression
+    /// of a single call, and streams are HTTP's.
+    WebSocket,
+}
+
 /// Settings of a [`Client`](super::Client).
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What requests go over.
+    pub transport: Transport,
     /// How a destination is chosen.
     pub choice: Choice,
     /// Requests in flight, waiting ones included, per client and core. Further ones fail with
@@ -44,13 +58,16 @@ pub struct Config {
     pub destination_age: Duration,
     /// Requests of one `map` that run at the same time.
     pub map_concurrency: usize,
-    /// Connections to workers.
+    /// HTTP connections to workers.
     pub pool: http::Config,
+    /// WebSocket connections to workers.
+    pub websocket: websocket::Config,
 }
 
 impl Default for Config {
     fn default() -> Config {
         Config {
+            transport: Transport::default(),
             choice: Choice::default(),
             max_in_flight: 16_384,
             max_inflated: 64 * 1024 * 1024,
@@ -64,6 +81,7 @@ impl Default for Config {
             destination_age: Duration::from_secs(600),
             map_concurrency: 64,
             pool: http::Config::default(),
+            websocket: websocket::Config::default(),
         }
     }
 }

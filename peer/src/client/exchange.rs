@@ -11,7 +11,7 @@ use super::attempts::Limit;
 use super::call::{Call, add_headers};
 use super::destinations::Health;
 use super::within;
-use crate::envelope::{self, Rid};
+use crate::envelope::{self, Reply, Rid};
 use crate::error::{Error, Failure};
 use crate::gzip::{self, Unreadable};
 use crate::http::{Answer, Outgoing};
@@ -101,6 +101,14 @@ impl<'a> Prepared<'a> {
             Err(_) => Err(Error::Timeout { limit: limit.of, to: Some(to), may_have_run: true }),
         }
     }
+}
+
+/// What a reply says that came without a status.
+pub(super) fn read_envelope(reply: Reply, to: SocketAddr) -> Result<Json, Error> {
+    if reply.busy {
+        return Err(Error::Request { to, failure: Failure::Busy });
+    }
+    reply.outcome.map_err(Error::Remote)
 }
 
 /// Reads a plain body. Node and we answer some errors with a status of their own and without the request's id.

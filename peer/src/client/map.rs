@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use grenache_engine::{JoinHandle, spawn_local};
 
-use super::exchange::Prepared;
 use super::{Call, Client};
 use crate::error::Error;
 use crate::json::Json;
@@ -108,7 +107,7 @@ async fn work(shared: Rc<Shared>) {
 async fn one(shared: &Shared, to: SocketAddr) -> Result<Json, Error> {
     let inner = &shared.client.inner;
     let _place = inner.enter()?;
-    let prepared = Prepared::new(&shared.call, inner.rids.draw(), shared.deadline).await?;
+    let prepared = inner.prepare(&shared.call, shared.deadline).await?;
     let to = inner.destinations.get(to);
     inner.call(&shared.call, &prepared, Some(to), shared.deadline).await
 }

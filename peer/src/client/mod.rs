@@ -40,10 +40,11 @@ use crate::http::Pool;
 use crate::json::Json;
 use crate::link::{Addresses, Link};
 use crate::tls::{ClientTls, Connector};
+use crate::websocket;
 use attempts::{Failure, Limit};
 use budget::Budget;
 pub use call::Call;
-pub use config::{Choice, Config};
+pub use config::{Choice, Config, Transport};
 use destinations::{Destination, Destinations, Health};
 use exchange::Prepared;
 pub use map::Replies;
@@ -62,6 +63,7 @@ struct Inner {
     link: Link,
     config: Config,
     pool: Pool,
+    sockets: websocket::Pool,
     rids: Rids,
     random: Random,
     destinations: Destinations,
@@ -80,6 +82,7 @@ impl Client {
         Ok(Client {
             inner: Rc::new(Inner {
                 link,
+                sockets: websocket::Pool::new(config.websocket.clone(), connector.clone()),
                 pool: Pool::new(config.pool.clone(), connector),
                 rids: Rids::new(),
                 random: Random::new(),
@@ -115,7 +118,7 @@ impl Client {
     pub async fn request(&self, call: Call) -> Result<Json, Error> {
         let deadline = now().saturating_add(call.timeout);
         let _place = self.inner.enter()?;
-        let prepared = Prepared::new(&call, self.inner.rids.draw(), deadline).await?;
+        let prepared = self.inner.prepare(&call, deadline).await?;
         self.inner.call(&call, &prepared, None, deadline).await
     }
 
@@ -126,7 +129,7 @@ impl Client {
     pub async fn request_at(&self, to: SocketAddr, call: Call) -> Result<Json, Error> {
         let deadline = now().saturating_add(call.timeout);
         let _place = self.inner.enter()?;
-        let prepared = Prepared::new(&call, self.inner.rids.draw(), deadline).await?;
+        let prepared = self.inner.prepare(&call, deadline).await?;
         let to = self.inner.destinations.get(to);
         self.inner.call(&call, &prepared, Some(to), deadline).await
     }
@@ -148,6 +151,7 @@ impl Client {
 
     /// Takes no further calls, and waits until those under way are done and their connections closed.
     pub async fn close(&self) {
+        self.inner.sockets.close().await;
         self.inner.pool.close().await;
     }
 }
@@ -178,6 +182,14 @@ impl Inner {
         Ok(Place(self.clone()))
     }
 
+    async fn prepare<'a>(&self, call: &'a Call, deadline: Duration) -> Result<Prepared<'a>, Error> {
+        if self.config.transport != Transport::Http && (call.gzip || !call.headers.is_empty()) {
+            let why = "headers and compression of a call are HTTP's: not over WebSocket";
+            return Err(Error::Config(why.into()));
+        }
+        Prepared::new(call, self.rids.draw(), deadline).await
+    }
+
     async fn call(
         &self,
         call: &Call,
@@ -187,10 +199,20 @@ impl Inner {
     ) -> Result<Json, Error> {
         let exchange = async |to: &Rc<Destination>, limit: Limit| {
             let _in_flight = to.begin();
-            let outgoing = prepared.outgoing();
-            let answer = self.pool.exchange(&to.target, &outgoing, limit.deadline).await;
-            let answer = answer.map_err(|failed| Failure::of(failed, to.addr(), limit.of))?;
-            let json = prepared.read(answer, to.addr(), limit, self.config.max_inflated).await?;
+            let failed = |failed| Failure::of(failed, to.addr(), limit.of);
+            let json = match self.config.transport {
+                Transport::Http => {
+                    let outgoing = prepared.outgoing();
+                    let answer = self.pool.exchange(&to.target, &outgoing, limit.deadline).await;
+                    let answer = answer.map_err(failed)?;
+                    prepared.read(answer, to.addr(), limit, self.config.max_inflated).await?
+                }
+                Transport::WebSocket => {
+                    let Prepared { rid, body, .. } = prepared;
+                    let reply = self.sockets.ask(&to.target, *rid, body, limit.deadline).await;
+                    exchange::read_envelope(reply.map_err(failed)?, to.addr())?
+                }
+            };
             to.report(Health::Well, &self.config, &self.random);
             Ok(json)
         };

@@ -65,7 +65,7 @@ impl Failed {
     }
 
     /// A connection that broke; `waiting` if not a byte of the answer had come, `used` if an earlier request was answered.
-    pub(super) fn broken(error: &io::Error, waiting: bool, used: bool) -> Failed {
+    pub(crate) fn broken(error: &io::Error, waiting: bool, used: bool) -> Failed {
         match tls::Error::of(error) {
             Some(tls::Error::Truncated) if waiting => Failed::Closed,
             // Who is refused is so before the first answer; later alerts mean something else.

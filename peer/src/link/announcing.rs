@@ -6,8 +6,8 @@ use std::rc::Rc;
 use grenache_engine::{JoinHandle, sleep, spawn_local};
 
 use super::Link;
-use super::flight::Waiters;
 use crate::error::Error;
+use crate::flight::Waiters;
 
 /// A service that is being announced, until this is stopped or dropped. Nothing can be withdrawn from the network: the grapes
 /// forget the worker once its lifetime there is over.

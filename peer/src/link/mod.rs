@@ -16,7 +16,7 @@ mod announcing;
 mod answer;
 mod cache;
 mod config;
-mod flight;
+
 mod grape;
 mod grapes;
 mod item;
@@ -33,13 +33,13 @@ use grenache_engine::now;
 
 use crate::backoff::Random;
 use crate::error::Error;
+use crate::flight::Flight;
 use crate::http::Pool;
 use crate::tls::{Authorities, ClientTls, Connector};
 pub use announcing::Announcing;
 pub use cache::Addresses;
 use cache::Cache;
 pub use config::Config;
-use flight::Flight;
 pub use grape::Grape;
 use grapes::{Grapes, Question};
 pub use item::{Item, ItemKey, Put};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use grenache_engine::{now, sleep_until, timeout};
 
 use super::cache::Addresses;
-use super::flight::{Flight, Waiters};
 use super::{Config, Link};
 use crate::backoff::Random;
 use crate::error::Error;
+use crate::flight::{Flight, Waiters};
 
 /// How long after somebody began to wait the pauses stay short.
 const IMPATIENT: Duration = Duration::from_secs(10);

@@ -17,6 +17,12 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// Compress messages, if the other side can (permessage-deflate). It takes some 300 KB for each connection. Off.
     pub deflate: bool,
+    /// Of connections on which requests are under way: one that nobody has used for so long is closed. 120 s.
+    pub idle_timeout: Duration,
+    /// Most requests under way on one of them, before another is made to the same destination. 512.
+    pub max_in_flight: usize,
+    /// Most of them to one destination, per core; beyond that each takes more. At least 1. 64.
+    pub max_connections: usize,
     /// Bytes that are queued for sending at once; the rest of a large message waits. 256 KiB.
     pub send_high_water: usize,
 }
@@ -29,6 +35,9 @@ impl Default for Config {
             ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
             deflate: false,
+            idle_timeout: Duration::from_secs(120),
+            max_in_flight: 512,
+            max_connections: 64,
             send_high_water: 256 * 1024,
         }
     }

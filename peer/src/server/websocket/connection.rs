@@ -26,15 +26,10 @@ use crate::server::patience::{Patience, Wait};
 use crate::server::reply::{self, HAND_OVER, Reply};
 use crate::server::request::{Origin, Request};
 use crate::server::services::Found;
+use crate::websocket::Arena;
 
 /// What a client is told who asks for a stream.
 const STREAM: &str = "ERR_STREAM_HTTP: this service is streamed, which takes HTTP";
-
-/// Room for small messages, which share one piece of memory: each would cost an allocation otherwise.
-const ARENA: usize = 16 * 1024;
-
-/// A message of this length has memory of its own.
-const LARGE: usize = 2 * 1024;
 
 /// A WebSocket of a server.
 pub(in crate::server) struct Connection {
@@ -45,7 +40,7 @@ pub(in crate::server) struct Connection {
     deflater: Option<Deflater>,
     /// Received, and not looked at because the client does not take its answers.
     rest: Option<Received>,
-    arena: BytesMut,
+    arena: Arena,
     /// Bytes of the message that is coming.
     held: Held,
     calls: Calls,
@@ -100,7 +95,7 @@ impl Connection {
             deflater: upgrade.deflate.map(|agreed| Deflater::new(Role::Server, agreed)),
             origin: upgrade.origin,
             rest: received,
-            arena: BytesMut::new(),
+            arena: Arena::default(),
             held: Held::none(server.counters.clone()),
             calls: Calls::new(server.counters.clone()),
             outbox: Outbox::new(channel.clone(), config.write_high_water),
@@ -207,7 +202,7 @@ impl Connection {
                     Ok(Some(Event::Message(message))) => {
                         let message = match message.assembled {
                             true => self.decoder.take_message(),
-                            false => keep(&mut self.arena, message.data),
+                            false => self.arena.keep(message.data),
                         };
                         self.patience.renew();
                         self.message(message, context);
@@ -419,18 +414,6 @@ impl Connection {
         }
         false
     }
-}
-
-/// A copy of a message out of the receive buffer. Small ones lie together in one piece of memory.
-fn keep(arena: &mut BytesMut, data: &[u8]) -> Bytes {
-    if data.len() >= LARGE {
-        return Bytes::copy_from_slice(data);
-    }
-    if arena.capacity() - arena.len() < data.len() {
-        *arena = BytesMut::with_capacity(ARENA);
-    }
-    arena.extend_from_slice(data);
-    arena.split().freeze()
 }
 
 impl Drop for Connection {

@@ -10,11 +10,11 @@ use slab::Slab;
 
 /// Tasks that wait for something to happen.
 #[derive(Default)]
-pub(super) struct Waiters(RefCell<Slab<Waker>>);
+pub(crate) struct Waiters(RefCell<Slab<Waker>>);
 
 impl Waiters {
     /// Waits until `ready` gives something; it is asked at once and after each [`wake`](Self::wake).
-    pub(super) async fn until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
         let mut place = Place { waiters: self, key: None };
         poll_fn(|context| match ready() {
             Some(value) => Poll::Ready(value),
@@ -23,7 +23,7 @@ impl Waiters {
         .await
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // Taken first: a waker may run into this list.
         let waiters: Vec<Waker> = self.0.borrow().iter().map(|(_, waker)| waker.clone()).collect();
         waiters.into_iter().for_each(Waker::wake);
@@ -56,7 +56,7 @@ impl Drop for Place<'_> {
 }
 
 /// A task whose result goes to all who wait for it. It goes on as long as there is one; who asked first does not matter.
-pub(super) struct Flight<T> {
+pub(crate) struct Flight<T> {
     result: RefCell<Option<T>>,
     ended: Cell<bool>,
     waiters: Waiters,
@@ -64,7 +64,7 @@ pub(super) struct Flight<T> {
 }
 
 impl<T: Clone + 'static> Flight<T> {
-    pub(super) fn start(work: impl Future<Output = T> + 'static) -> Rc<Flight<T>> {
+    pub(crate) fn start(work: impl Future<Output = T> + 'static) -> Rc<Flight<T>> {
         let flight = Rc::new(Flight {
             result: RefCell::new(None),
             ended: Cell::new(false),
@@ -84,12 +84,12 @@ impl<T: Clone + 'static> Flight<T> {
     }
 
     /// Whether there is nothing more to wait for.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended.get()
     }
 
     /// The result; none if the task has panicked.
-    pub(super) async fn result(&self) -> Option<T> {
+    pub(crate) async fn result(&self) -> Option<T> {
         let ended = || self.ended.get().then(|| self.result.borrow().clone());
         self.waiters.until(ended).await
     }
