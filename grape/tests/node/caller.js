@@ -1,16 +1,17 @@
 'use strict'
 
-// A client over http that does what a test says, one command at a time. Argument: {"grape","secure"}.
+// A client over http or ws that does what a test says, one command at a time. Argument: {"grape","transport","secure"}.
 // Results are given as JSON texts, so that the test sees what JSON.stringify makes of them and nothing else.
 //
 // {"call":"request"|"map","service","payload": a JSON text,"opts"}
+// {"call":"many","requests":[{"service","payload"}]} asks all at once; gives the payloads' numbers in the order of their answers
 // {"call":"stream","service","opts","send":{"seed","length","piece"}} gives {"length","sha256"} of what came, and "text" if it is short
 // {"call":"turns","service","opts","turns"} sends a piece only after the one before has come back
 // {"call":"certificate"} gives what the last TLS server has shown
 
 const crypto = require('crypto')
 const tls = require('tls')
-const { conf, transport, link, serve } = require('./peers')
+const { conf, transport, link, serve, text } = require('./peers')
 const pattern = require('./pattern')
 const secure = require('./secure')
 
@@ -21,7 +22,7 @@ const checkServerIdentity = (host, cert) => {
   return tls.checkServerIdentity(host, cert)
 }
 
-const peer = new (transport('http').PeerRPCClient)(link(conf.grape), {
+const peer = new (transport(conf.transport || 'http').PeerRPCClient)(link(conf.grape), {
   ...(conf.secure && { secure: { checkServerIdentity, ...secure(conf.secure) } })
 })
 peer.init()
@@ -40,6 +41,14 @@ const calls = {
     peer.request(service, JSON.parse(payload), { timeout: 10000, ...opts }, (err, res) => done(err, { text: JSON.stringify(res) })),
   map: ({ service, payload, opts }, done) =>
     peer.map(service, JSON.parse(payload), { timeout: 10000, ...opts }, (err, res) => done(err, { text: JSON.stringify(res) })),
+  many: ({ requests }, done) => {
+    const order = []
+    requests.forEach(({ service, payload }, number) =>
+      peer.request(service, JSON.parse(payload), { timeout: 10000 }, (err, res) => {
+        order.push([number, text(err), JSON.stringify(res)])
+        if (order.length === requests.length) done(null, order)
+      }))
+  },
   stream: ({ service, opts, send }, finish) => {
     const done = once(finish)
     const stream = peer.stream(service, { timeout: 10000, ...opts })

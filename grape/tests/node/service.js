@@ -1,18 +1,23 @@
 'use strict'
 
-// A worker over http with a service for everything that tests ask of one. A service's name is `<prefix>:<name>`.
-// Argument: {"grape","prefix","services":[names],"name","secure","allow":[SHA-1],"keep":ms,"verbose"}; `allow` are the only clients'
-// certificates, `keep` announces again and again, `verbose` tells of every request. Command: {"call":"stop"}.
+// A worker over http or ws with a service for everything that tests ask of one. A service's name is `<prefix>:<name>`.
+// Argument: {"grape","transport","prefix","services":[names],"name","secure","allow":[SHA-1],"keep":ms,"verbose"}; `allow` are the
+// only clients' certificates, `keep` announces again and again, `verbose` tells of every request. Command: {"call":"stop"}.
+// Over ws, clients that are not allowed are refused before the upgrade.
 
 const { pipeline } = require('stream')
 const { conf, say, transport, link, serve, text } = require('./peers')
 const pattern = require('./pattern')
 const secure = require('./secure')
 
-const peer = new (transport('http').PeerRPCServer)(link(conf.grape), {
+const over = conf.transport || 'http'
+const allowed = cert => !conf.allow || !conf.allow.length || conf.allow.includes(cert.fingerprint)
+const verifyClient = ({ req }) => allowed(req.socket.getPeerCertificate())
+
+const peer = new (transport(over).PeerRPCServer)(link(conf.grape), {
   timeout: 60000,
-  disableBuffered: true,
-  ...(conf.secure && { secure: secure(conf.secure) })
+  ...(over === 'http' && { disableBuffered: true }),
+  ...(conf.secure && { secure: { ...secure(conf.secure), ...(over === 'ws' && { verifyClient }) } })
 })
 peer.init()
 
@@ -68,7 +73,7 @@ const short = key => key.slice(conf.prefix.length + 1)
 const service = peer.transport('server')
 service.on('request', (rid, key, payload, handler, cert, meta) => {
   if (conf.verbose) say('request', { key, rid })
-  if (conf.allow && conf.allow.length && !conf.allow.includes(cert.fingerprint)) return handler.reply(new Error('ERR_FINGERPRINT'))
+  if (!allowed(cert)) return handler.reply(new Error('ERR_FINGERPRINT'))
   const run = typeof key === 'string' && requests[short(key)]
   if (!run) return handler.reply(new Error('ERR_SERVICE_NOTFOUND'))
   run(payload, handler.reply, meta)

@@ -1,5 +1,6 @@
 //! Clients of both sides that do the same things: those of grape/tests/node/caller.js.
 
+use grenache_peer::Transport;
 use serde_json::{Value, json};
 
 use crate::grapes::{self, Side};
@@ -7,6 +8,7 @@ use crate::pattern;
 use crate::process::Process;
 use crate::rust_caller;
 use crate::secure::ClientSide;
+use crate::worker::node;
 
 /// A client. Errors are given by their texts.
 pub(crate) struct Caller {
@@ -52,11 +54,23 @@ impl Caller {
     /// Starts a client of a grape.
     #[track_caller]
     pub(crate) fn start(side: Side, grape: Side, secure: Option<&ClientSide>) -> Caller {
+        Caller::over(Transport::Http, side, grape, secure)
+    }
+
+    /// Starts a client of a grape that asks over a transport.
+    #[track_caller]
+    pub(crate) fn over(
+        transport: Transport,
+        side: Side,
+        grape: Side,
+        secure: Option<&ClientSide>,
+    ) -> Caller {
         let kind = match side {
-            Side::Rust => Kind::Rust(rust_caller::Caller::start(grape, secure)),
+            Side::Rust => Kind::Rust(rust_caller::Caller::start(transport, grape, secure)),
             Side::Node => {
                 let conf = json!({
                     "grape": grapes::api(grape),
+                    "transport": node(transport),
                     "secure": secure.map(ClientSide::node),
                     "allow": secure.map(|secure| &secure.allow).filter(|allow| !allow.is_empty()),
                 });
@@ -89,6 +103,31 @@ impl Caller {
             Kind::Node(process) => {
                 let command = json!({"call": "request", "service": service, "payload": payload, "opts": options.node()});
                 text(process.ask(&command)?)
+            }
+        }
+    }
+
+    /// Asks for all of these at once; gives their numbers and answers in the order in which those come.
+    #[track_caller]
+    pub(crate) fn many(
+        &mut self,
+        requests: &[(String, String)],
+    ) -> Vec<(usize, Result<String, String>)> {
+        match &mut self.kind {
+            Kind::Rust(caller) => caller.many(requests),
+            Kind::Node(process) => {
+                let requests: Vec<Value> = requests
+                    .iter()
+                    .map(|(service, payload)| json!({"service": service, "payload": payload}))
+                    .collect();
+                let order =
+                    process.ask(&json!({"call": "many", "requests": requests})).expect("answers");
+                let order: Vec<(usize, Option<String>, Option<String>)> =
+                    serde_json::from_value(order).expect("numbers, errors, results");
+                let answer = |(number, error, result): (_, Option<String>, Option<String>)| {
+                    (number, error.map_or_else(|| Ok(result.unwrap_or_default()), Err))
+                };
+                order.into_iter().map(answer).collect()
             }
         }
     }

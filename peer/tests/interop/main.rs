@@ -25,6 +25,8 @@ mod errors;
 mod gzip;
 mod map;
 mod payloads;
+mod publish;
 mod request;
 mod stream;
 mod tls;
+mod websocket;

@@ -1,12 +1,13 @@
 //! Our client, doing what grape/tests/node/caller.js does, from a thread of the test.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use grenache_engine::spawn_local;
 use grenache_peer::handle::Config;
-use grenache_peer::{Call, Error, Handle, Json, StreamCall};
+use grenache_peer::{Call, Error, Handle, Json, StreamCall, Transport, client};
 
 use crate::caller::{Download, Options, Upload};
 use crate::grapes::{self, Side};
@@ -19,8 +20,9 @@ pub(crate) struct Caller {
 
 impl Caller {
     #[track_caller]
-    pub(crate) fn start(grape: Side, secure: Option<&ClientSide>) -> Caller {
+    pub(crate) fn start(transport: Transport, grape: Side, secure: Option<&ClientSide>) -> Caller {
         let config = Config {
+            client: client::Config { transport, ..client::Config::default() },
             grapes: vec![format!("http://127.0.0.1:{}", grapes::api(grape))],
             client_tls: secure.map(ClientSide::rust),
             ..Config::default()
@@ -36,6 +38,31 @@ impl Caller {
     ) -> Result<String, String> {
         let answer = self.handle.request(call(service, payload, options)).wait();
         answer.map(text).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn many(
+        &mut self,
+        requests: &[(String, String)],
+    ) -> Vec<(usize, Result<String, String>)> {
+        let calls: Vec<Call> = requests
+            .iter()
+            .map(|(service, payload)| call(service, payload, Options::default()))
+            .collect();
+        let order = self.handle.run(async move |context| {
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let asked = calls.into_iter().enumerate().map(|(number, call)| {
+                let (client, order) = (context.client.clone(), order.clone());
+                spawn_local(async move {
+                    let answer = client.request(call).await.map(text);
+                    order.borrow_mut().push((number, answer.map_err(|error| error.to_string())));
+                })
+            });
+            for asked in asked.collect::<Vec<_>>() {
+                asked.await.map_err(|_| Error::Stopped)?;
+            }
+            Ok(order.take())
+        });
+        order.wait().expect("no task panics")
     }
 
     pub(crate) fn map(

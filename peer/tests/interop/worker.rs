@@ -1,5 +1,6 @@
 //! Workers of both sides with the same services: those of grape/tests/node/service.js.
 
+use grenache_peer::Transport;
 use serde_json::{Value, json};
 
 use crate::grapes::{self, Side};
@@ -29,11 +30,21 @@ pub(crate) struct Plan<'a> {
     /// What it calls itself.
     pub(crate) name: &'a str,
     pub(crate) secure: Option<&'a ServerSide>,
+    /// What Node's takes; ours takes both.
+    pub(crate) transport: Transport,
 }
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(side: Side, prefix: &'a str, services: &'a [&'a str]) -> Plan<'a> {
-        Plan { side, grape: Side::Rust, prefix, services, name: "a", secure: None }
+        Plan {
+            side,
+            grape: Side::Rust,
+            prefix,
+            services,
+            name: "a",
+            secure: None,
+            transport: Transport::Http,
+        }
     }
 
     pub(crate) fn grape(self, grape: Side) -> Plan<'a> {
@@ -42,6 +53,10 @@ impl<'a> Plan<'a> {
 
     pub(crate) fn name(self, name: &'a str) -> Plan<'a> {
         Plan { name, ..self }
+    }
+
+    pub(crate) fn transport(self, transport: Transport) -> Plan<'a> {
+        Plan { transport, ..self }
     }
 
     pub(crate) fn secure(self, secure: Option<&'a ServerSide>) -> Plan<'a> {
@@ -59,6 +74,7 @@ impl<'a> Plan<'a> {
             Side::Node => {
                 let conf = json!({
                     "grape": grapes::api(self.grape),
+                    "transport": node(self.transport),
                     "prefix": self.prefix,
                     "services": self.services,
                     "name": self.name,
@@ -75,7 +91,20 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Node's name of a transport.
+pub(crate) fn node(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Http => "http",
+        Transport::WebSocket => "ws",
+    }
+}
+
 impl Worker {
+    /// Ends it at once, as a crash does.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
     /// Awaits that a whole body has come for the action `both`; gives its length and digest.
     #[track_caller]
     pub(crate) fn uploaded(&mut self) -> (usize, String) {
