@@ -76,7 +76,7 @@ service.on('request', (rid, key, payload, handler, cert, meta) => {
   if (!allowed(cert)) return handler.reply(new Error('ERR_FINGERPRINT'))
   const run = typeof key === 'string' && requests[short(key)]
   if (!run) return handler.reply(new Error('ERR_SERVICE_NOTFOUND'))
-  run(payload, handler.reply, meta)
+  run(payload, handler.reply, meta || { cert })
 })
 service.on('request-error', () => say('request-error'))
 service.on('stream', (req, rep, meta, handler) => {
