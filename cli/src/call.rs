@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use clap::ValueEnum;
 use grenache_peer::{Call, Handle};
 
 use crate::exit::Failure;
 use crate::network::Network;
 use crate::payload;
 use crate::tls::ClientTls;
-
-/// How peers speak to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Transport {
-    /// HTTP/1.1, or HTTPS with the --tls options
-    Http,
-}
+use crate::transport::Transport;
 
 /// A service, a payload and how to get it there.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,7 +29,7 @@ pub(crate) struct CallOptions {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
 
-    /// Compress payload and reply
+    /// Compress payload and reply; over HTTP only
     #[arg(long)]
     gzip: bool,
 
@@ -54,7 +47,6 @@ impl CallOptions {
     /// # Errors
     /// A payload that is no JSON, a file of the TLS options that cannot be used.
     pub(crate) fn prepare(&self, network: &Network) -> Result<(Handle, Call), Failure> {
-        let Transport::Http = self.transport;
         let tls = self.tls.config()?;
         let payload = payload::read(&self.payload)?;
         let mut call =
@@ -65,6 +57,6 @@ impl CallOptions {
         if self.wait {
             call = call.wait_for_service();
         }
-        Ok((network.handle(tls)?, call))
+        Ok((network.caller(tls, self.transport)?, call))
     }
 }

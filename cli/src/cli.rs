@@ -14,9 +14,11 @@ use crate::man::Manual;
 use crate::map::Map;
 use crate::network::{self, Network};
 use crate::output::Output;
+use crate::publish::Publish;
 use crate::put::Put;
 use crate::request::Request;
 use crate::serve::Serve;
+use crate::subscribe::Subscribe;
 
 /// Announces, finds and calls services of a Grenache network, and stores items in it
 #[derive(Debug, Parser)]
@@ -46,6 +48,10 @@ enum Command {
     Request(Request),
     Map(Map),
     Serve(Serve),
+    #[command(name = "pub")]
+    Publish(Publish),
+    #[command(name = "sub")]
+    Subscribe(Subscribe),
     Completions(Completions),
     #[command(name = "man")]
     Manual(Manual),
@@ -69,6 +75,8 @@ impl Cli {
             Command::Request(request) => request.run(network, output),
             Command::Map(map) => map.run(network, output),
             Command::Serve(serve) => serve.run(network, output),
+            Command::Publish(publish) => publish.run(network, output),
+            Command::Subscribe(subscribe) => subscribe.run(network, output),
             Command::Completions(completions) => completions.run(output),
             Command::Manual(manual) => manual.run(output),
         }

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit::{Exit, Failure};
 
@@ -46,6 +47,12 @@ impl Output {
         out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::of_output(&error))
     }
 
+    /// Says on standard error how things stand.
+    pub(crate) fn note(&self, text: impl fmt::Display) {
+        // If nobody reads it, nothing is lost.
+        let _ = writeln!(io::stderr(), "{}: {text}", self.program);
+    }
+
     /// Says what went wrong while the command goes on.
     pub(crate) fn warn(&self, text: impl fmt::Display) {
         self.tell("warning", "33", &text);
@@ -77,6 +84,17 @@ impl Output {
         // If nobody reads this either, the exit code has to do.
         let _ = writeln!(io::stderr(), "{}: {on}{kind}:{off} {text}", self.program);
     }
+}
+
+/// Says on standard error what a worker has to say: that no grape takes its announcement, for one.
+pub(crate) fn log_warnings() {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(is_coloured())
+        .without_time()
+        .with_target(false)
+        .init();
 }
 
 /// Colour is for people at a terminal that has not said no (<https://no-color.org>).

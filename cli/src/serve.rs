@@ -1,24 +1,22 @@
 //! `grenache serve`: a worker without a program.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::ArgGroup;
 use grenache_engine::signal::StopSignals;
-use grenache_peer::server::{Reply, Request, Services};
+use grenache_peer::server::{self, Reply, Request, Services};
 use grenache_peer::worker::Config;
 use grenache_peer::{Json, Worker};
 use serde::Serialize;
-use tracing_subscriber::filter::LevelFilter;
 
-use crate::call::Transport;
 use crate::exec::{Call, Children, Queue};
 use crate::exit::{Exit, Failure};
 use crate::network::Network;
 use crate::output::{self, Output};
 use crate::payload;
 use crate::tls::ServerTls;
+use crate::transport::Transport;
 
 /// Offers a service until stopped: an echo, a fixed reply, or a shell command
 ///
@@ -70,9 +68,9 @@ pub(crate) struct Serve {
     #[arg(value_parser = clap::value_parser!(u8).range(1..=128))]
     cores: u8,
 
-    /// How clients are spoken to
-    #[arg(long, value_enum, default_value_t = Transport::Http)]
-    transport: Transport,
+    /// How clients may speak, all on the same port
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Transport::Http, Transport::Ws])]
+    transport: Vec<Transport>,
 
     #[command(flatten)]
     tls: ServerTls,
@@ -114,15 +112,7 @@ struct Serving<'a> {
 
 impl Serve {
     pub(crate) fn run(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
-        let Transport::Http = self.transport;
-        // What the worker has to say: that no grape takes its announcement, for one.
-        tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::WARN)
-            .with_writer(io::stderr)
-            .with_ansi(output::is_coloured())
-            .without_time()
-            .with_target(false)
-            .init();
+        output::log_warnings();
         let tls = self.tls.config()?;
         let fixed = self.reply.as_deref().map(payload::read).transpose()?;
         // Threads that start before this would die of the signals.
@@ -134,6 +124,11 @@ impl Serve {
             grapes: network.grapes.clone(),
             cores: usize::from(self.cores),
             tls,
+            server: server::Config {
+                http: self.transport.contains(&Transport::Http),
+                websocket: self.transport.contains(&Transport::Ws),
+                ..server::Config::default()
+            },
             ..Config::default()
         };
         let service = self.service.clone();

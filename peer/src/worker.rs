@@ -220,6 +220,11 @@ impl Worker {
         *self.program.announced.wait()
     }
 
+    /// Whether every service has been announced for the first time; it does not wait for that.
+    pub fn is_announced(&self) -> bool {
+        self.program.announced.get() == Some(&true)
+    }
+
     /// Which driver runs.
     pub fn driver(&self) -> DriverKind {
         self.runtime.driver()

@@ -10,6 +10,7 @@ mod node;
 #[path = "../../../grape/tests/interop/port.rs"]
 mod port;
 mod process;
+mod pubsub;
 
 mod announce;
 mod compatible;
