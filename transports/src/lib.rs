@@ -3,4 +3,5 @@
 //! Nothing here knows a socket, a clock, a thread or a source of randomness; whoever drives a protocol brings them.
 
 pub mod http;
+mod input;
 pub mod ws;

@@ -7,8 +7,8 @@ use super::{
     Bodies, Config, Error, Framing, Head, Limit, Request,
     chunked::{Decoder, Piece},
     head::Parser,
-    input::{fill, take, take_up_to},
 };
+use crate::input::{fill, take, take_up_to};
 
 /// Decodes what a client sends.
 ///

@@ -18,7 +18,6 @@ pub mod date;
 mod error;
 mod field;
 mod head;
-mod input;
 mod lines;
 mod request;
 pub mod response;

@@ -9,8 +9,8 @@ use super::{Config, Error, Head, Response, head::Parser};
 use crate::http::{
     Framing, Limit,
     chunked::{Decoder, Piece},
-    input::{fill, take, take_up_to},
 };
+use crate::input::{fill, take, take_up_to};
 
 /// Decodes what a server sends in answer to the requests that [`expect`](Self::expect) was told of, in their order.
 ///
