@@ -5,3 +5,4 @@
 pub mod http;
 mod input;
 pub mod ws;
+pub mod zmtp;
