@@ -40,8 +40,11 @@ pub(super) fn ttl(ttl: Duration) -> [u8; 2] {
     u16::try_from(ttl.as_millis().div_ceil(100)).unwrap_or(u16::MAX).to_be_bytes()
 }
 
-/// Reads an ERROR: its reason.
-pub(super) fn read_error(data: &[u8]) -> Result<&[u8], Malformed> {
+/// Reads the body of an ERROR: its reason. Nothing if it is another command.
+pub(super) fn read_error(body: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    // PLAIN servers of libzmq 4.3.5 misspell it.
+    let data = body.strip_prefix(b"\x05ERROR").or_else(|| body.strip_prefix(b"^RROR"));
+    let Some(data) = data else { return Ok(None) };
     let (length, reason) = data.split_first().ok_or(Malformed::Error)?;
-    if reason.len() == usize::from(*length) { Ok(reason) } else { Err(Malformed::Error) }
+    if reason.len() == usize::from(*length) { Ok(Some(reason)) } else { Err(Malformed::Error) }
 }

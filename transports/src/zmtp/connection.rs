@@ -178,6 +178,7 @@ impl Connection {
             Err(error) => {
                 *input = &[];
                 self.finish();
+                self.traffic = Traffic::default();
                 Err(error)
             }
         }
@@ -309,10 +310,10 @@ impl Connection {
                 Event::Message(Message { frames, count, assembled: source.is_none() })
             }
             Step::Unit(Unit::Command(source)) => {
-                let command = Command::read(self.traffic.body(source)).ok()?;
-                match Change::from_command(&command) {
-                    Some(change) => change.into(),
-                    None => Event::Refused(command::read_error(command.data).ok()?),
+                let body = self.traffic.body(source);
+                match command::read_error(body).ok()? {
+                    Some(reason) => Event::Refused(reason),
+                    None => Change::from_command(&Command::read(body).ok()?)?.into(),
                 }
             }
         })
@@ -361,6 +362,7 @@ impl Connection {
                 }
                 State::Finished => {
                     *input = &[];
+                    self.traffic = Traffic::default();
                     return Ok(None);
                 }
             }
@@ -392,12 +394,12 @@ impl Connection {
         source: Source<'i>,
         output: &mut BytesMut,
     ) -> Result<Option<Step<'i>>, Error> {
-        let command = Command::read(self.traffic.body(source))?;
-        if command.name == b"ERROR" {
-            command::read_error(command.data)?;
+        let body = self.traffic.body(source);
+        if command::read_error(body)?.is_some() {
             self.finish();
             return Ok(Some(Step::Unit(Unit::Command(source))));
         }
+        let command = Command::read(body)?;
         let Some(mechanism) = &mut self.mechanism else { return Ok(None) };
         let progress = mechanism.receive(&command, &self.ours, &mut self.peer, output)?;
         if matches!(progress, Progress::Met | Progress::MetAndAsk) {
@@ -428,7 +430,9 @@ impl Connection {
         if socket.publishes() {
             let frames = self.traffic.message(source);
             match self.change(frames, count) {
-                Some(_) if frames.len() > self.config.max_command => {
+                Some(Change::Subscribe(prefix) | Change::Cancel(prefix))
+                    if prefix.len() >= self.config.max_command =>
+                {
                     return Err(Limit::Command.into());
                 }
                 // Nobody reads from a PUB.
@@ -454,7 +458,12 @@ impl Connection {
         source: Source<'i>,
         output: &mut BytesMut,
     ) -> Result<Option<Step<'i>>, Error> {
-        let command = Command::read(self.traffic.body(source))?;
+        let body = self.traffic.body(source);
+        if command::read_error(body)?.is_some() {
+            self.finish();
+            return Ok(Some(Step::Unit(Unit::Command(source))));
+        }
+        let command = Command::read(body)?;
         match command.name {
             b"PING" => {
                 let (ttl, context) = command::read_ping(command.data)?;
@@ -462,11 +471,6 @@ impl Connection {
                 Ok(Some(Step::Ping(ttl)))
             }
             b"SUBSCRIBE" | b"CANCEL" if self.ours.socket().publishes() => {
-                Ok(Some(Step::Unit(Unit::Command(source))))
-            }
-            b"ERROR" => {
-                command::read_error(command.data)?;
-                self.finish();
                 Ok(Some(Step::Unit(Unit::Command(source))))
             }
             b"HELLO" | b"WELCOME" | b"INITIATE" | b"READY" => {
