@@ -1,0 +1,10 @@
+//! ZMTP connections against tables of bytes, cut at every place, and against each other.
+
+mod bad;
+mod curve;
+mod generated;
+mod good;
+mod limits;
+mod plain;
+mod replay;
+mod wire;
