@@ -2,6 +2,7 @@
 
 mod bad;
 mod curve;
+mod curve_by_hand;
 mod generated;
 mod good;
 mod limits;
