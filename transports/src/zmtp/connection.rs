@@ -5,10 +5,11 @@ use core::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::command::{self, Command};
+use super::event::{Event, Message, Phase};
 use super::frame::{self, COMMAND, MORE, Parts};
 use super::greeting::{self, Greeting, Version};
 use super::mechanism::curve::Session;
-use super::mechanism::{Credentials, Mechanism, Progress};
+use super::mechanism::{Mechanism, Progress};
 use super::metadata::Peer;
 use super::subscription::Change;
 use super::traffic::{Source, Traffic, Unit};
@@ -60,62 +61,6 @@ pub struct Connection {
     /// What the peer has said of itself: its greeting, then its metadata.
     peer: Vec<u8>,
     traffic: Traffic,
-}
-
-/// What comes out of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// The other side wants to be let in: [`accept`](Connection::accept) or [`refuse`](Connection::refuse). Nothing more comes
-    /// until then.
-    Credentials(Credentials<'a>),
-    /// The handshake is complete: both sides may send. Comes once, before any message.
-    Ready(Peer<'a>),
-    /// A whole message.
-    Message(Message<'a>),
-    /// The other side wants messages that begin with this; to a PUB or XPUB. Every one has to be cancelled by itself.
-    Subscribe(&'a [u8]),
-    /// The other side no longer wants what it has subscribed to with the same bytes.
-    Cancel(&'a [u8]),
-    /// A sign of life, which was answered; and for how long the other side wants to be waited for, zero if it does not say. See
-    /// [`Heartbeat::told`](super::Heartbeat::told).
-    Ping(Duration),
-    /// The other side refuses this one for a reason meant for logs, and will do so again: send what was written, close, and do
-    /// not try again with the same credentials. libzmq's reason for bad ones is `400`. The connection is finished.
-    Refused(&'a [u8]),
-}
-
-/// A whole message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// Its frames, in clear: they can go on to another peer as they are, if messages to that are not encrypted.
-    pub frames: &'a [u8],
-    /// How many parts it has: at least one.
-    pub count: usize,
-    /// It was put together, or decrypted: [`Connection::take_message`] gives it without a copy.
-    pub assembled: bool,
-}
-
-impl<'a> Message<'a> {
-    /// Its parts.
-    #[inline]
-    pub const fn parts(&self) -> Parts<'a> {
-        Parts::new(self.frames)
-    }
-}
-
-/// What a connection waits for; deadlines go by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// The other side's greeting.
-    Greeting,
-    /// The rest of its handshake.
-    Handshake,
-    /// Our own verdict on its credentials, or the call of [`Connection::receive`] that tells of its end.
-    Verdict,
-    /// Messages.
-    Ready,
-    /// Nothing: close. What comes is thrown away.
-    Finished,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -505,13 +450,4 @@ fn put(session: &mut Option<Box<Session>>, flags: u8, body: &[&[u8]], output: &m
 /// Writes an ERROR. Its reason has at most 255 bytes.
 fn write_error(output: &mut BytesMut, reason: &'static [u8]) {
     frame::put(output, COMMAND, &[b"\x05ERROR", &[reason.len() as u8], reason]);
-}
-
-impl<'a> From<Change<'a>> for Event<'a> {
-    fn from(change: Change<'a>) -> Self {
-        match change {
-            Change::Subscribe(prefix) => Event::Subscribe(prefix),
-            Change::Cancel(prefix) => Event::Cancel(prefix),
-        }
-    }
 }

@@ -18,6 +18,7 @@ mod command;
 mod config;
 mod connection;
 mod error;
+mod event;
 pub mod frame;
 mod greeting;
 mod heartbeat;
@@ -28,8 +29,9 @@ mod subscription;
 mod traffic;
 
 pub use config::Config;
-pub use connection::{Connection, Event, Message, Phase};
+pub use connection::Connection;
 pub use error::{Error, Insecure, Limit, Malformed, Misuse, Unsupported};
+pub use event::{Event, Message, Phase};
 pub use frame::Parts;
 pub use greeting::{Version, is_zmtp};
 pub use heartbeat::{Due, Heartbeat};
