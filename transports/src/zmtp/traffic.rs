@@ -151,7 +151,7 @@ impl Traffic {
         session: &mut Session,
         config: &Config,
     ) -> Result<Option<Unit<'i>>, Error> {
-        let most = OVERHEAD + config.max_frame.max(config.max_command);
+        let most = config.max_frame.max(config.max_command).saturating_add(OVERHEAD);
         loop {
             let frame = self.frame(input, |header| match header.more {
                 true => Err(Malformed::Flags.into()),
