@@ -31,10 +31,20 @@ impl Client {
     /// Starts `program` on `cpus`, a list as taskset(1) takes it. It takes one order a line and answers each with one line
     /// of JSON; the first line says that it is ready. Dropping the process ends it.
     pub fn start(cpus: &str, program: &Path, arguments: &[String]) -> io::Result<(Server, Self)> {
+        let (process, client, _) = Self::greeted(cpus, program, arguments)?;
+        Ok((process, client))
+    }
+
+    /// As [`start`](Self::start), with what it says first.
+    pub fn greeted(
+        cpus: &str,
+        program: &Path,
+        arguments: &[String],
+    ) -> io::Result<(Server, Self, Value)> {
         let (process, orders, answers) = Server::talking(cpus, program, arguments)?;
         let mut client = Self { orders, answers };
-        client.answer()?;
-        Ok((process, client))
+        let said = client.answer()?;
+        Ok((process, client, said))
     }
 
     /// Keeps `flying` requests in flight for `window`, then takes the answers still out.

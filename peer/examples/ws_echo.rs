@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p grenache-peer --example ws_echo -- 127.0.0.1:9001 [--deflate] [--tls-cert FILE --tls-key FILE]`
 //!
-//! The first line it prints is `listening on ADDR`. It stops by a signal.
+//! The first line it prints is `listening ADDR`. It stops by a signal.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tcp = vec![addr.ok_or_else(usage)?];
     let engine = grenache_engine::Config { tcp, name: "ws_echo".into(), ..Default::default() };
     let runtime = Runtime::start(engine, move |core| serve(core, config.clone(), tls.clone()))?;
-    println!("listening on {}", runtime.tcp_addrs()[0]);
+    println!("listening {}", runtime.tcp_addrs()[0]);
     signals.stop(runtime.stopper())?;
     runtime.join()?;
     Ok(())

@@ -8,10 +8,10 @@ use crate::step::{Failed, cargo, run};
 use crate::{debian, setup};
 
 /// Packages in bench/peers are called `peer-` and one of these.
-const PEERS: [&str; 5] = ["axum", "hyper", "libzmq", "nats", "tonic"];
+const PEERS: [&str; 6] = ["axum", "fastwebsockets", "hyper", "libzmq", "nats", "tonic"];
 
 /// The parts of the comparison that need them.
-const PARTS: [&str; 2] = ["http-servers", "request-reply"];
+const PARTS: [&str; 3] = ["http-servers", "request-reply", "websocket"];
 
 /// Builds all that build, and tells why one is not there, as `<peer>: <why>`.
 pub(crate) fn build() -> Vec<String> {

@@ -6,16 +6,21 @@ use std::time::Duration;
 mod announcer;
 mod http;
 mod latency;
+mod subscribers;
 mod tcp_echo;
 mod tls;
 mod udp_echo;
+mod websocket;
+mod ws_echo;
 
 pub use announcer::Announcer;
 pub use http::{Http, Post, call};
 pub use latency::{Latencies, round_trips};
+pub use subscribers::Subscribers;
 pub use tcp_echo::TcpEcho;
 pub use tls::{client_config, handshakes};
 pub use udp_echo::UdpEcho;
+pub use ws_echo::WsEcho;
 
 /// Bytes per echo request.
 pub const MESSAGE: usize = 64;

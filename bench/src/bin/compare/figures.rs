@@ -100,6 +100,11 @@ impl Figures {
         median(self.of(system).iter().zip(self.of(reference)).map(|(a, b)| of(a) / of(b)))
     }
 
+    /// The median over the rounds of `figure` of `system` here divided by that in `others`, in the same round.
+    pub(crate) fn over(&self, others: &Self, system: &str, of: impl Fn(&Figure) -> f64) -> f64 {
+        median(self.of(system).iter().zip(others.of(system)).map(|(a, b)| of(a) / of(b)))
+    }
+
     /// True when both have figures to compare.
     pub(crate) fn have(&self, systems: [&str; 2]) -> bool {
         systems.iter().all(|system| !self.of(system).is_empty())

@@ -32,6 +32,7 @@ mod ring;
 mod rpc;
 mod scaling;
 mod tls;
+mod websocket;
 
 use report::Report;
 
@@ -92,6 +93,8 @@ enum Part {
     HttpServers,
     /// Our worker and client against Node's over HTTP and WebSocket, tonic, NATS and libzmq.
     RequestReply,
+    /// Echoes over WebSocket against fastwebsockets, and our publisher against Node's.
+    Websocket,
     /// The same work on one core and on all, and what is to be expected of more.
     Scaling,
 }
@@ -153,7 +156,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     grenache_bench::server::pin_load()?;
     let mut report = Report::new(machine::describe(&plan));
     type Run = fn(&Plan, &mut Report) -> io::Result<()>;
-    let parts: [(Part, Run); 11] = [
+    let parts: [(Part, Run); 12] = [
         (Part::Echo, echo::tcp),
         (Part::Udp, echo::udp),
         (Part::Latency, latency::run),
@@ -164,6 +167,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         (Part::Tls, tls::run),
         (Part::HttpServers, http_servers::run),
         (Part::RequestReply, request_reply::run),
+        (Part::Websocket, websocket::run),
         (Part::Scaling, scaling::run),
     ];
     for (part, run) in parts {

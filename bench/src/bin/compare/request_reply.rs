@@ -25,24 +25,40 @@ const OURS: Setting<'static> = Setting {
     tls: None,
 };
 
-/// Pairs on our ring. WebSocket belongs here once our peers speak it.
-const ON_OURS: [Setting<'static>; 2] = [
+/// Over WebSocket, all on one connection.
+const SOCKET: Setting<'static> = Setting {
+    name: "ours, WebSocket",
+    service: "rest:bench:ours-ws",
+    transport: Transport::WebSocket,
+    ..OURS
+};
+const SOCKET_SPIN: Setting<'static> = Setting {
+    name: "ours, WebSocket, spinning",
+    service: "rest:bench:ours-ws-spin",
+    idle: "spin:1000",
+    ..SOCKET
+};
+
+/// Pairs on our ring.
+const ON_OURS: [Setting<'static>; 4] = [
     OURS,
     // It spins for longer than any gap under load, and parks while the others are measured.
     Setting { name: "ours, HTTP, spinning", service: "rest:bench:spin", idle: "spin:1000", ..OURS },
+    SOCKET,
+    SOCKET_SPIN,
 ];
 
+const NODE_SOCKET: Setting<'static> = Setting {
+    name: "Node's, WebSocket",
+    kind: Kind::Node,
+    service: "rest:bench:ws",
+    transport: Transport::WebSocket,
+    ..OURS
+};
+
 /// Pairs on Node's ring.
-const ON_NODES: [Setting<'static>; 2] = [
-    Setting { name: "Node's, HTTP", kind: Kind::Node, ..OURS },
-    Setting {
-        name: "Node's, WebSocket",
-        kind: Kind::Node,
-        service: "rest:bench:ws",
-        transport: Transport::WebSocket,
-        ..OURS
-    },
-];
+const ON_NODES: [Setting<'static>; 2] =
+    [Setting { name: "Node's, HTTP", kind: Kind::Node, ..OURS }, NODE_SOCKET];
 
 /// Runs a window with so many requests in flight in such a round.
 type Measure<'a> = Box<dyn FnMut(usize, usize) -> io::Result<Figure> + 'a>;
@@ -82,8 +98,20 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     }
     let title =
         |what: &str| format!("Request-reply \"hello\", server and client on a CPU each, {what}");
+    if many.have([SOCKET.name, NODE_SOCKET.name]) {
+        let claim = |what: &str| format!("WebSocket RPC \"hello\" on one connection: {what}");
+        let rate = many.ratio(SOCKET.name, NODE_SOCKET.name, |f| f.worker.rate);
+        let flying = format!("{FLYING} in flight, requests/s, ours to Node's");
+        report.at_least(claim(&flying), rate, 60.0);
+        let p50 = one.ratio(SOCKET_SPIN.name, NODE_SOCKET.name, |f| f.p50);
+        report.at_most(claim("one in flight, p50, ours spinning to Node's"), p50, 1.0 / 6.0);
+        let batched = many.over(&one, SOCKET.name, |f| f.worker.cpu);
+        let flying = format!("server CPU, {FLYING} in flight to one in flight");
+        report.at_most(claim(&flying), batched, 1.0 / 3.0);
+    }
     let many = many.compared(&title(&format!("{FLYING} in flight")), OURS.name);
-    report.table(many.charted(Group::RequestReply, &[OURS.name, ON_OURS[1].name]));
+    let ours = &[OURS.name, ON_OURS[1].name, SOCKET.name, SOCKET_SPIN.name];
+    report.table(many.charted(Group::RequestReply, ours));
     report.table(one.compared(&title("one at a time"), OURS.name));
     Ok(())
 }
