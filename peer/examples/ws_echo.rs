@@ -13,6 +13,10 @@ use grenache_peer::Error;
 use grenache_peer::tls::{Acceptor, Identity, ServerTls};
 use grenache_peer::websocket::{Config, Socket};
 
+/// As in our binaries.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let signals = StopSignals::block()?;
     let (mut addr, mut certificate, mut key) = (None, None, None);
@@ -67,9 +71,7 @@ async fn serve(core: Core<()>, config: Config, tls: Option<Acceptor>) {
 async fn echo(stream: TcpStream, config: &Config, tls: Option<&Acceptor>) -> Result<(), Error> {
     let mut socket = Socket::accept(stream, config, tls).await?;
     // A message is sent back from where it was received.
-    while let Some(()) =
-        socket.recv_with(|message, answers| answers.send(message.kind, message.data)).await?
-    {
+    while let Some(()) = socket.recv_with(|kind, data, answers| answers.send(kind, data)).await? {
         // Whoever does not read gets no more.
         socket.ready().await?;
     }

@@ -93,9 +93,7 @@ async fn connect(plan: &Plan, path: &str) -> Result<Socket, Error> {
 
 async fn echo(plan: &Plan, path: &str) -> Result<(), Error> {
     let mut socket = connect(plan, path).await?;
-    while let Some(()) =
-        socket.recv_with(|message, answers| answers.send(message.kind, message.data)).await?
-    {
+    while let Some(()) = socket.recv_with(|kind, data, answers| answers.send(kind, data)).await? {
         socket.ready().await?;
     }
     Ok(())

@@ -19,4 +19,4 @@ pub(crate) use connect::connect;
 pub use grenache_transports::ws::{Kind, code};
 pub(crate) use masks::Masks;
 pub(crate) use pool::Pool;
-pub use socket::{Answers, Message, Socket};
+pub use socket::{Answers, Data, Message, Socket};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -173,21 +174,17 @@ impl Socket {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        let own = |message: ws::Message<'_>, _: &mut Answers<'_>| {
-            let data = Bytes::copy_from_slice(message.data);
-            Message { kind: message.kind, data }
-        };
-        self.poll_with(context, own)
+        self.poll_with(context, |kind, data, _| Message { kind, data: data.into_bytes() })
     }
 
-    /// Waits for the next message, and gives what `read` makes of it: it is shown the message where it was received, and may
-    /// answer it at once. `None` is the end in good order.
+    /// Waits for the next message, and gives what `read` makes of it: it is shown the message where it lies, and may answer it
+    /// at once. `None` is the end in good order.
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
     pub async fn recv_with<T>(
         &mut self,
-        mut read: impl FnMut(ws::Message<'_>, &mut Answers<'_>) -> T,
+        mut read: impl FnMut(Kind, Data<'_>, &mut Answers<'_>) -> T,
     ) -> Result<Option<T>, Error> {
         poll_fn(|context| self.poll_with(context, &mut read)).await
     }
@@ -195,7 +192,7 @@ impl Socket {
     fn poll_with<T>(
         &mut self,
         context: &mut Context<'_>,
-        mut read: impl FnMut(ws::Message<'_>, &mut Answers<'_>) -> T,
+        mut read: impl FnMut(Kind, Data<'_>, &mut Answers<'_>) -> T,
     ) -> Poll<Result<Option<T>, Error>> {
         loop {
             match self.stage {
@@ -208,12 +205,20 @@ impl Socket {
                 let event = self.decoder.receive(&mut input);
                 let mut answers = Answers {
                     out: &mut self.out,
+                    outbox: &mut self.outbox,
                     deflater: &mut self.deflater,
                     masks: &self.masks,
                 };
                 let next = match event {
                     Ok(None) => Step::More,
-                    Ok(Some(Event::Message(message))) => Step::Message(read(message, &mut answers)),
+                    Ok(Some(Event::Message(message))) => {
+                        let kind = message.kind;
+                        let data = match message.assembled {
+                            true => Data::Own(self.decoder.take_message()),
+                            false => Data::Here(message.data),
+                        };
+                        Step::Message(read(kind, data, &mut answers))
+                    }
                     Ok(Some(Event::Ping(payload))) => {
                         frame::write_pong(&mut self.out, draw(&self.masks), payload);
                         Step::More
@@ -326,8 +331,8 @@ impl Socket {
 
     fn send(&mut self, kind: Kind, data: &[u8]) {
         if self.stage == Stage::Open {
-            let Socket { out, deflater, masks, .. } = self;
-            Answers { out, deflater, masks }.send(kind, data);
+            let Socket { out, outbox, deflater, masks, .. } = self;
+            Answers { out, outbox, deflater, masks }.send(kind, Data::Here(data));
             self.flush_if(true);
         }
     }
@@ -364,15 +369,16 @@ impl Socket {
 
     /// Hands over what was written, once all that has come is looked at.
     fn flush_if(&mut self, idle: bool) {
-        if !self.out.is_empty() && (idle || self.out.len() >= HAND_OVER) {
-            if self.out.len() >= HAND_OVER || self.outbox.has_large() {
-                self.outbox.push(self.out.split().freeze());
-            } else {
-                self.channel.write(&self.out);
-                self.out.clear();
-            }
-            self.outbox.flush();
+        if !(idle || self.out.len() >= HAND_OVER) {
+            return;
         }
+        if self.out.len() >= HAND_OVER || self.outbox.has_large() {
+            self.outbox.push(self.out.split().freeze());
+        } else if !self.out.is_empty() {
+            self.outbox.small.extend_from_slice(&self.out);
+            self.out.clear();
+        }
+        self.outbox.flush();
     }
 
     fn broken(&self, why: &str) -> Error {
@@ -392,20 +398,56 @@ enum Step<T> {
     Bad(ws::Error),
 }
 
+/// A message that was received.
+pub enum Data<'a> {
+    /// In the buffer it was received in.
+    Here(&'a [u8]),
+    /// Put together of parts.
+    Own(Bytes),
+}
+
+impl Data<'_> {
+    /// The bytes, copied only if they are not their own already.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Data::Here(data) => Bytes::copy_from_slice(data),
+            Data::Own(data) => data,
+        }
+    }
+}
+
+impl Deref for Data<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Data::Here(data) => data,
+            Data::Own(data) => data,
+        }
+    }
+}
+
 /// Answers that are given while a message is looked at.
 pub struct Answers<'a> {
     out: &'a mut BytesMut,
+    outbox: &'a mut Outbox,
     deflater: &'a mut Option<Deflater>,
     masks: &'a Option<Masks>,
 }
 
 impl Answers<'_> {
     /// Queues a message; text has to be UTF-8.
-    pub fn send(&mut self, kind: Kind, data: &[u8]) {
+    pub fn send(&mut self, kind: Kind, data: Data<'_>) {
         let mask = draw(self.masks);
-        match self.deflater {
-            Some(deflater) => deflater.write_message(self.out, kind, mask, data),
-            None => frame::write_message(self.out, kind, mask, data),
+        match (&mut self.deflater, data) {
+            (Some(deflater), data) => deflater.write_message(self.out, kind, mask, &data),
+            // Unmasked it goes out as it is.
+            (None, Data::Own(data)) if mask.is_none() && data.len() >= HAND_OVER => {
+                frame::write_message_header(self.out, kind, data.len());
+                self.outbox.push(self.out.split().freeze());
+                self.outbox.push(data);
+            }
+            (None, data) => frame::write_message(self.out, kind, mask, &data),
         }
     }
 }

@@ -8,6 +8,9 @@ use super::frame::{Header, Kind, MAX_CONTROL, MAX_HEADER, Opcode};
 use super::utf8::{Invalid, Validator};
 use super::{Config, Deflate, Error, Role, mask};
 
+/// Room made for the frame that comes before it has come.
+const AHEAD: usize = 32 * 1024;
+
 /// Decodes what the other side sends.
 ///
 /// A message that lies whole in the receive buffer, in one frame, is unmasked and handed out where it lies. Of one that does
@@ -344,10 +347,10 @@ impl Connection {
                     inflater.finish(&mut self.buffer, self.config.max_message)?;
                 }
             }
-            // It grows with what has come, not with what was promised.
+            // It grows with what has come, not with what was promised, but for a little.
             _ => {
                 if self.buffer.capacity() - before < data.len() {
-                    self.buffer.reserve_exact(left.min(before.max(data.len())));
+                    self.buffer.reserve_exact(left.min(before.max(data.len()).max(AHEAD)));
                 }
                 self.buffer.extend_from_slice(data);
             }
