@@ -126,9 +126,7 @@ impl Connection {
             Ok(None) => Ok(None),
             Ok(Some(step)) => Ok(Some(self.event(step))),
             Err(error) => {
-                self.state = State::Finished;
-                self.message = None;
-                self.release();
+                self.finish();
                 *input = &mut [];
                 Err(error)
             }
@@ -188,11 +186,16 @@ impl Connection {
                         self.release();
                     }
                     let Some(header) = self.read_header(input)? else { return Ok(None) };
-                    if let Some(step) = self.begin(header, input)? {
-                        return Ok(Some(step));
-                    }
+                    self.judge(header)?;
+                    self.control_len = 0;
+                    self.state = State::Payload { header, done: 0 };
                 }
                 State::Payload { header, done } => {
+                    if done == 0
+                        && let Some(step) = self.read_whole(header, input)?
+                    {
+                        return Ok(Some(step));
+                    }
                     let (done, step) = self.read_payload(header, done, input)?;
                     if done < header.length {
                         self.state = State::Payload { header, done };
@@ -234,14 +237,10 @@ impl Connection {
         Ok(None)
     }
 
-    /// Judges the header of a frame. If its payload is here, and all there is to the message, it is taken where it lies.
+    /// Whether a frame may come now, and be as long as it is.
     #[inline]
-    fn begin<'i>(
-        &mut self,
-        header: Header,
-        input: &mut &'i mut [u8],
-    ) -> Result<Option<Step<'i>>, Error> {
-        let Header { opcode, compressed, .. } = header;
+    fn judge(&mut self, header: Header) -> Result<(), Error> {
+        let Header { opcode, compressed, length, .. } = header;
         match opcode {
             Opcode::Message(_) if self.message.is_some() => return Err(Error::Interleaved),
             Opcode::Message(_) if compressed && self.inflater.is_none() => {
@@ -252,33 +251,40 @@ impl Connection {
             Opcode::Continuation if self.message.is_none() => return Err(Error::Continuation),
             _ => {}
         }
-        if !opcode.is_control() {
-            self.check_length(header.length)?;
+        if opcode.is_control() { Ok(()) } else { self.check_length(length) }
+    }
+
+    /// Takes a payload where it lies, if it is here and all there is to its message.
+    #[inline]
+    fn read_whole<'i>(
+        &mut self,
+        header: Header,
+        input: &mut &'i mut [u8],
+    ) -> Result<Option<Step<'i>>, Error> {
+        if header.length > input.len() as u64 {
+            return Ok(None);
         }
-        let here = usize::try_from(header.length).ok().filter(|length| *length <= input.len());
-        if let Some(length) = here {
-            match opcode {
-                Opcode::Message(kind) if header.fin && !compressed => {
-                    let data = unmasked(take(input, length), header, 0);
-                    if kind == Kind::Text {
-                        core::str::from_utf8(data).map_err(|_| Error::Utf8)?;
-                    }
-                    self.message = None;
-                    return Ok(Some(Step::Message(kind, Some(data))));
+        let length = header.length as usize;
+        let step = match header.opcode {
+            Opcode::Message(kind) if header.fin && !header.compressed => {
+                let data = unmasked(take(input, length), header, 0);
+                if kind == Kind::Text {
+                    core::str::from_utf8(data).map_err(|_| Error::Utf8)?;
                 }
-                Opcode::Ping | Opcode::Pong | Opcode::Close => {
-                    let payload = unmasked(take(input, length), header, 0);
-                    if opcode == Opcode::Close {
-                        self.close(payload)?;
-                    }
-                    return Ok(Some(Step::Control(opcode, Some(payload))));
-                }
-                _ => {}
+                self.message = None;
+                Step::Message(kind, Some(data))
             }
+            opcode @ (Opcode::Ping | Opcode::Pong | Opcode::Close) => {
+                let payload = unmasked(take(input, length), header, 0);
+                Step::Control(opcode, Some(payload))
+            }
+            _ => return Ok(None),
+        };
+        self.state = State::Header;
+        if let Step::Control(Opcode::Close, Some(payload)) = step {
+            self.close(payload)?;
         }
-        self.control_len = 0;
-        self.state = State::Payload { header, done: 0 };
-        Ok(None)
+        Ok(Some(step))
     }
 
     fn check_length(&self, length: u64) -> Result<(), Error> {
@@ -367,8 +373,17 @@ impl Connection {
 
     fn close(&mut self, payload: &[u8]) -> Result<(), Error> {
         Close::read(payload)?;
-        self.state = State::Finished;
+        self.finish();
         Ok(())
+    }
+
+    /// Nothing more is read, and nothing kept.
+    fn finish(&mut self) {
+        self.state = State::Finished;
+        self.header_len = 0;
+        self.message = None;
+        self.buffer = Vec::new();
+        self.inflater = None;
     }
 
     fn release(&mut self) {

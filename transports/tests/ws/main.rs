@@ -1,0 +1,6 @@
+//! WebSocket against tables of frames and handshakes, cut at every place.
+
+mod bad;
+mod frames;
+mod good;
+mod replay;
