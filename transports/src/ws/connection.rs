@@ -329,7 +329,9 @@ impl Connection {
         }
         let last = complete && header.fin;
         let Some(message) = self.message else { return Err(Error::Continuation) };
-        self.append(message, data, left, last)?;
+        let room = self.config.max_message.saturating_sub(self.buffer.len());
+        let most = if header.fin { left } else { room };
+        self.append(message, data, most, last)?;
         if !last {
             return Ok((done, None));
         }
@@ -337,12 +339,12 @@ impl Connection {
         Ok((done, Some(Step::Message(message.kind, None))))
     }
 
-    /// Adds to the message, of whose frame `left` bytes were still to come with these.
+    /// Adds to the message, to which with these no more than `most` bytes can come.
     fn append(
         &mut self,
         message: Current,
         data: &[u8],
-        left: usize,
+        most: usize,
         last: bool,
     ) -> Result<(), Error> {
         let before = self.buffer.len();
@@ -353,10 +355,12 @@ impl Connection {
                     inflater.finish(&mut self.buffer, self.config.max_message)?;
                 }
             }
-            // It grows with what has come, not with what was promised, but for a little.
+            // It grows with what has come, not with what was promised, but for a little, and to twice that:
+            // the smallest fragments are not to copy it each time.
             _ => {
                 if self.buffer.capacity() - before < data.len() {
-                    self.buffer.reserve_exact(left.min(before.max(data.len()).max(AHEAD)));
+                    let some = before.max(data.len()).max(left.min(AHEAD));
+                    self.buffer.reserve_exact(most.min(some));
                 }
                 self.buffer.extend_from_slice(data);
             }

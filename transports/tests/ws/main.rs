@@ -3,4 +3,5 @@
 mod bad;
 mod frames;
 mod good;
+mod limits;
 mod replay;
