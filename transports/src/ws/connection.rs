@@ -348,31 +348,32 @@ impl Connection {
         last: bool,
     ) -> Result<(), Error> {
         let before = self.buffer.len();
-        match &mut self.inflater {
+        let added = match &mut self.inflater {
             Some(inflater) if message.compressed => {
-                inflater.push(data, &mut self.buffer, self.config.max_message)?;
-                if last {
-                    inflater.finish(&mut self.buffer, self.config.max_message)?;
-                }
+                let (out, limit) = (&mut self.buffer, self.config.max_message);
+                let pushed = inflater.push(data, out, limit);
+                pushed.and_then(|()| if last { inflater.finish(out, limit) } else { Ok(()) })
             }
-            // It grows with what has come, not with what was promised, but for a little, and to twice that:
-            // the smallest fragments are not to copy it each time.
+            // It grows with what has come, not with what was promised; by as much again, so that the smallest fragments do
+            // not copy it each time.
             _ => {
                 if self.buffer.capacity() - before < data.len() {
-                    let some = before.max(data.len()).max(left.min(AHEAD));
+                    let some = before.max(data.len()).max(AHEAD);
                     self.buffer.reserve_exact(most.min(some));
                 }
                 self.buffer.extend_from_slice(data);
+                Ok(())
             }
-        }
+        };
         if message.kind == Kind::Text {
+            // Also what came out before an error, or that would depend on how the input was cut.
             let invalid = |Invalid| Error::Utf8;
             self.utf8.push(&self.buffer[before..]).map_err(invalid)?;
-            if last {
+            if added.is_ok() && last {
                 self.utf8.finish().map_err(invalid)?;
             }
         }
-        Ok(())
+        added
     }
 
     fn close(&mut self, payload: &[u8]) -> Result<(), Error> {

@@ -10,8 +10,12 @@ use crate::http::Headers;
 /// What every compressed message ends with, and leaves out (section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// Room made at a time for what comes out.
-const STEP: usize = 16 * 1024;
+/// Most of a piece of input that room for four times as much is made for at once, and the least.
+const STEP: usize = 4 * 1024;
+const LEAST: usize = 64;
+
+/// Most bytes of buffer that are kept between two messages that are sent.
+const KEEP: usize = 64 * 1024;
 
 /// A message that has nothing in it, compressed: an empty block without its tail.
 const NOTHING: [u8; 1] = [0x00];
@@ -24,27 +28,17 @@ const MOST_BITS: u8 = 15;
 const NAME: &[u8] = b"permessage-deflate";
 
 /// What both sides have agreed upon (section 7.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Deflate {
     /// The server forgets what it has sent after each message.
     pub server_no_context_takeover: bool,
     /// The client does.
     pub client_no_context_takeover: bool,
-    /// The server looks back 2 to the power of so many bytes, 9 to 15.
-    pub server_max_window_bits: u8,
+    /// The server looks back 2 to the power of so many bytes, 8 to 15. Without a word it is 15, but who asks for 15 has to be
+    /// told (section 7.1.2.1).
+    pub server_max_window_bits: Option<u8>,
     /// The client does.
-    pub client_max_window_bits: u8,
-}
-
-impl Default for Deflate {
-    fn default() -> Self {
-        Self {
-            server_no_context_takeover: false,
-            client_no_context_takeover: false,
-            server_max_window_bits: MOST_BITS,
-            client_max_window_bits: MOST_BITS,
-        }
-    }
+    pub client_max_window_bits: Option<u8>,
 }
 
 /// A value of `Sec-WebSocket-Extensions` that was agreed upon, or is an offer, as it is written.
@@ -57,11 +51,11 @@ impl core::fmt::Display for Deflate {
         if self.client_no_context_takeover {
             f.write_str("; client_no_context_takeover")?;
         }
-        if self.server_max_window_bits < MOST_BITS {
-            write!(f, "; server_max_window_bits={}", self.server_max_window_bits)?;
+        if let Some(bits) = self.server_max_window_bits {
+            write!(f, "; server_max_window_bits={bits}")?;
         }
-        if self.client_max_window_bits < MOST_BITS {
-            write!(f, "; client_max_window_bits={}", self.client_max_window_bits)?;
+        if let Some(bits) = self.client_max_window_bits {
+            write!(f, "; client_max_window_bits={bits}")?;
         }
         Ok(())
     }
@@ -107,8 +101,8 @@ impl Deflate {
             match (number, value) {
                 (0, None) => deflate.server_no_context_takeover = true,
                 (1, None) => deflate.client_no_context_takeover = true,
-                (2, Some(value)) => deflate.server_max_window_bits = bits(value)?,
-                (3, Some(value)) => deflate.client_max_window_bits = bits(value)?,
+                (2, Some(value)) => deflate.server_max_window_bits = Some(bits(value)?),
+                (3, Some(value)) => deflate.client_max_window_bits = Some(bits(value)?),
                 // The client can do with a smaller window, should we want it to.
                 (3, None) if role == Role::Server => {}
                 _ => return None,
@@ -116,11 +110,7 @@ impl Deflate {
         }
         // Whoever compresses has to be able to keep to it. A window of 8 bits is what zlib cannot do; to read one, a larger
         // one serves.
-        let ours = match role {
-            Role::Server => deflate.server_max_window_bits,
-            Role::Client => deflate.client_max_window_bits,
-        };
-        (ours >= LEAST_BITS).then_some(deflate)
+        (deflate.window_bits(role) >= LEAST_BITS).then_some(deflate)
     }
 
     fn no_context_takeover(&self, sender: Role) -> bool {
@@ -131,10 +121,11 @@ impl Deflate {
     }
 
     fn window_bits(&self, sender: Role) -> u8 {
-        match sender {
+        let bits = match sender {
             Role::Server => self.server_max_window_bits,
             Role::Client => self.client_max_window_bits,
-        }
+        };
+        bits.unwrap_or(MOST_BITS)
     }
 }
 
@@ -163,6 +154,9 @@ fn bits(value: &[u8]) -> Option<u8> {
 pub(super) struct Inflater {
     zlib: Decompress,
     forgets: bool,
+    /// Nothing has come of a block, so there is none that lacks its tail: at the start of a message, and after a block that
+    /// says it is the last.
+    between: bool,
 }
 
 impl Inflater {
@@ -171,48 +165,56 @@ impl Inflater {
             Role::Server => Role::Client,
             Role::Client => Role::Server,
         };
+        let forgets = agreed.no_context_takeover(sender);
         // The largest window reads them all.
-        Inflater { zlib: Decompress::new(false), forgets: agreed.no_context_takeover(sender) }
+        Inflater { zlib: Decompress::new(false), forgets, between: true }
     }
 
-    /// Decompresses a piece of a message onto `out`, which may have `limit` bytes.
+    /// Decompresses a piece of a message onto `out`, which may have `limit` bytes. In case of an error `out` has all that comes
+    /// before it.
     pub(super) fn push(
         &mut self,
         mut data: &[u8],
         out: &mut Vec<u8>,
         limit: usize,
     ) -> Result<(), Error> {
-        loop {
-            if out.len() > limit {
-                return Err(Error::MessageTooLarge);
-            }
+        let mut more = !data.is_empty();
+        while more {
             if out.len() == out.capacity() {
                 // One more than may be, to notice.
                 let room = (limit - out.len()).saturating_add(1);
-                out.reserve_exact(room.min(out.len().max(STEP)));
+                out.reserve_exact(room.min(out.len().max(4 * data.len().clamp(LEAST, STEP))));
             }
             let (read, written) = (self.zlib.total_in(), out.len());
-            let status = self
-                .zlib
-                .decompress_vec(data, out, FlushDecompress::Sync)
-                .map_err(|_| Error::Compression)?;
-            data = &data[(self.zlib.total_in() - read) as usize..];
-            match status {
-                // A block that says it is the last; others may follow all the same (section 7.2.3.4).
-                Status::StreamEnd => self.zlib.reset(false),
-                Status::Ok | Status::BufError if out.len() == out.capacity() => {}
-                _ if data.is_empty() => {
-                    return if out.len() > limit { Err(Error::MessageTooLarge) } else { Ok(()) };
-                }
-                Status::BufError if out.len() == written => return Err(Error::Compression),
-                _ => {}
+            let status = self.zlib.decompress_vec(data, out, FlushDecompress::Sync);
+            if out.len() > limit {
+                out.truncate(limit);
+                return Err(Error::MessageTooLarge);
             }
+            data = &data[(self.zlib.total_in() - read) as usize..];
+            match status.map_err(|_| Error::Compression)? {
+                // A block that says it is the last; others may follow all the same (section 7.2.3.4).
+                Status::StreamEnd => {
+                    self.zlib.reset(false);
+                    self.between = true;
+                }
+                Status::Ok => self.between = false,
+                Status::BufError if out.len() == written && !data.is_empty() => {
+                    return Err(Error::Compression);
+                }
+                Status::BufError => {}
+            }
+            more = !data.is_empty() || out.len() == out.capacity();
         }
+        Ok(())
     }
 
     /// The message is complete.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
-        self.push(&TAIL, out, limit)?;
+        if !self.between {
+            self.push(&TAIL, out, limit)?;
+        }
+        self.between = true;
         if self.forgets {
             self.zlib.reset(false);
         }
@@ -251,15 +253,14 @@ impl Deflater {
         if data.is_empty() {
             return frame::write(out, opcode, true, mask, &NOTHING);
         }
-        match self.compress(data) {
-            Some(payload) => frame::write(out, opcode, true, mask, payload),
-            // The other side has seen nothing of it, so both go on from what it knows.
-            None => frame::write(out, opcode, false, mask, data),
-        }
-        if self.forgets {
+        let payload = self.compress(data);
+        let compressed = payload.is_some();
+        frame::write(out, opcode, compressed, mask, payload.unwrap_or(data));
+        // Nor may it look back at what the other side has not seen.
+        if self.forgets || !compressed {
             self.zlib.reset();
         }
-        if self.compressed.capacity() > 4 * STEP {
+        if self.compressed.capacity() > KEEP {
             self.compressed = Vec::new();
         }
     }
@@ -267,12 +268,11 @@ impl Deflater {
     fn compress(&mut self, mut data: &[u8]) -> Option<&[u8]> {
         self.compressed.clear();
         loop {
-            self.compressed.reserve(STEP.max(data.len() / 2));
+            self.compressed.reserve(LEAST + data.len() / 2);
             let before = self.zlib.total_in();
             let out = &mut self.compressed;
             let status = self.zlib.compress_vec(data, out, FlushCompress::Sync);
             if !matches!(status, Ok(Status::Ok | Status::BufError)) {
-                self.zlib.reset();
                 return None;
             }
             data = &data[(self.zlib.total_in() - before) as usize..];

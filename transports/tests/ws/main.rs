@@ -1,6 +1,7 @@
 //! WebSocket against tables of frames and handshakes, cut at every place.
 
 mod bad;
+mod deflate;
 mod frames;
 mod good;
 mod limits;
