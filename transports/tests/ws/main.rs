@@ -4,5 +4,6 @@ mod bad;
 mod deflate;
 mod frames;
 mod good;
+mod handshake;
 mod limits;
 mod replay;

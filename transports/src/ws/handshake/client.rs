@@ -92,13 +92,15 @@ pub struct Answer {
     deflate: bool,
     parser: client::Parser,
     head: Vec<u8>,
+    /// Answers that were not the last.
+    interim: usize,
 }
 
 impl Answer {
     /// The answer to a request with this key, that asked for a protocol, and offered compression.
     pub fn new(key: &Key, protocol: Option<&'static str>, deflate: bool) -> Answer {
         let (parser, head) = (client::Parser::new(), Vec::new());
-        Answer { accept: accept(&key.0), protocol, deflate, parser, head }
+        Answer { accept: accept(&key.0), protocol, deflate, parser, head, interim: 0 }
     }
 
     /// Takes bytes off the front of `input`. Once the answer is complete, what is left are frames.
@@ -106,16 +108,31 @@ impl Answer {
     /// # Errors
     /// Why there is no WebSocket: close the connection.
     pub fn receive(&mut self, input: &mut &mut [u8]) -> Result<Option<Agreed>, Failure> {
-        let known = self.head.len();
-        self.head.extend_from_slice(input);
         let config = client::Config::default();
-        let complete = self.parser.parse(&self.head, &config).map_err(Failure::Http)?;
-        let taken = if complete { self.parser.len() - known } else { input.len() };
-        *input = &mut core::mem::take(input)[taken..];
-        if !complete {
-            return Ok(None);
+        loop {
+            let known = self.head.len();
+            self.head.extend_from_slice(input);
+            let complete = self.parser.parse(&self.head, &config).map_err(Failure::Http)?;
+            let taken = if complete { self.parser.len() - known } else { input.len() };
+            *input = &mut core::mem::take(input)[taken..];
+            if !complete {
+                return Ok(None);
+            }
+            self.head.truncate(self.parser.len());
+            let head = self.parser.view(&self.head, true).ok_or(Failure::NotWebSocket)?;
+            // Others of its kind may come first (RFC 9110 section 15.2).
+            let interim = (100..200).contains(&head.status) && head.status != 101;
+            if !interim || self.interim == config.max_informational {
+                return self.judge(&head).map(Some);
+            }
+            self.interim += 1;
+            self.parser = client::Parser::new();
+            self.head.clear();
         }
-        let head = self.parser.view(&self.head, true).ok_or(Failure::NotWebSocket)?;
+    }
+
+    /// Whether the server has understood, and says nothing that was not asked for (section 4.1).
+    fn judge(&self, head: &client::Head<'_>) -> Result<Agreed, Failure> {
         if head.status != 101 {
             return Err(Failure::Status(head.status));
         }
@@ -123,6 +140,7 @@ impl Answer {
         let mut accepts = headers.get_all("sec-websocket-accept");
         let accepted = accepts.next() == Some(&self.accept) && accepts.next().is_none();
         if !accepted
+            || head.version != http::Version::Http11
             || !has_token(headers, "upgrade", b"websocket")
             || !has_token(headers, "connection", b"upgrade")
         {
@@ -138,6 +156,6 @@ impl Answer {
         if deflate.is_some() && !self.deflate {
             return Err(Failure::NotAsked);
         }
-        Ok(Some(Agreed { protocol, deflate }))
+        Ok(Agreed { protocol, deflate })
     }
 }

@@ -88,7 +88,8 @@ impl<'a> Offer<'a> {
     /// The protocols that the client speaks, the one it likes best first; each may be chosen.
     pub fn protocols(&self) -> impl Iterator<Item = &'a [u8]> {
         let fields = self.headers.get_all("sec-websocket-protocol");
-        fields.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+        let all = fields.flat_map(|value| value.split(|&byte| byte == b','));
+        all.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
     }
 
     /// What can be agreed upon of compression, if the client offers it.
@@ -96,14 +97,16 @@ impl<'a> Offer<'a> {
         Deflate::accept(self.headers)
     }
 
-    /// Appends the answer, after which the connection is a WebSocket. `protocol` is one of those offered, if any.
+    /// Appends the answer, after which the connection is a WebSocket. `protocol` is said only if it is one of those offered,
+    /// which cannot end the head.
     pub fn accept(&self, out: &mut BytesMut, protocol: Option<&str>, deflate: Option<Deflate>) {
         out.put_slice(
             b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
               sec-websocket-accept: ",
         );
         out.put_slice(&self.accept);
-        if let Some(protocol) = protocol {
+        let offered = |name: &&str| self.protocols().any(|one| one == name.as_bytes());
+        if let Some(protocol) = protocol.filter(offered) {
             out.put_slice(b"\r\nsec-websocket-protocol: ");
             out.put_slice(protocol.as_bytes());
         }
