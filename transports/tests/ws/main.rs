@@ -3,6 +3,7 @@
 mod bad;
 mod deflate;
 mod frames;
+mod generated;
 mod good;
 mod handshake;
 mod limits;

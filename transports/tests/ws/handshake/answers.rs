@@ -3,7 +3,7 @@
 use grenache_transports::ws::Deflate;
 use grenache_transports::ws::handshake::{Agreed, Answer, Failure, Key};
 
-use super::{ACCEPT, KEY, NONCE};
+use super::{ACCEPT, KEY, NONCE, replay};
 
 /// What a client makes of an answer to a question with `protocol`, and with compression or not; cut everywhere, and with
 /// frames behind it.
@@ -14,18 +14,7 @@ fn answered(
 ) -> Result<Option<Agreed>, Failure> {
     let read = |parts: &[&[u8]]| {
         let mut answers = Answer::new(&Key::new(NONCE), protocol, deflate);
-        let mut left = 0;
-        let mut said = Ok(None);
-        for part in parts {
-            let mut part = part.to_vec();
-            let mut input = &mut part[..];
-            if said == Ok(None) {
-                said = answers.receive(&mut input);
-                assert!(said != Ok(None) || input.is_empty());
-            }
-            left += input.len();
-        }
-        (said, if said.is_ok() { left } else { 0 })
+        replay::answer(&mut answers, parts.iter().copied())
     };
     let (whole, left) = read(&[answer.as_bytes()]);
     assert_eq!(left, 0);

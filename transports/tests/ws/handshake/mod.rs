@@ -1,6 +1,7 @@
 //! How connections begin: requests and answers, good and bad, cut everywhere.
 
 mod answers;
+mod replay;
 mod requests;
 
 /// The key of the specification's example, what it is made of, and what is to be answered to it.
