@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use grenache_engine::signal::StopSignals;
-use grenache_engine::{Core, Runtime, TcpStream, shutdown, spawn_local};
+use grenache_engine::{Core, Limits, Runtime, TcpStream, shutdown, spawn_local};
 use grenache_peer::Error;
 use grenache_peer::tls::{Acceptor, Identity, ServerTls};
 use grenache_peer::websocket::{Config, Socket};
@@ -39,7 +39,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => return Err(usage().into()),
     };
     let tcp = vec![addr.ok_or_else(usage)?];
-    let engine = grenache_engine::Config { tcp, name: "ws_echo".into(), ..Default::default() };
+    // Buffers that hold a message of 16 KiB: those that lie whole in one are sent back from there.
+    let limits = Limits { tcp_buffer_size: 32 * 1024, tcp_buffers: 64, ..Limits::default() };
+    let engine =
+        grenache_engine::Config { tcp, limits, name: "ws_echo".into(), ..Default::default() };
     let runtime = Runtime::start(engine, move |core| serve(core, config.clone(), tls.clone()))?;
     println!("listening {}", runtime.tcp_addrs()[0]);
     signals.stop(runtime.stopper())?;
