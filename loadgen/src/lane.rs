@@ -45,16 +45,15 @@ pub(crate) async fn run(shared: Rc<Shared>, group: Rc<Group>, number: usize) {
     loop {
         let destination = group.next_destination();
         group.opening.set(group.opening.get() + 1);
-        let connected = connect(&shared, destination).await;
+        let connected = connect(&shared, destination, (group.talk)(destination)).await;
         group.opening.set(group.opening.get() - 1);
         let ended = match connected {
-            Ok(socket) => {
+            Ok((socket, talk)) => {
                 shared.recorder.borrow_mut().connected(now());
                 if std::mem::take(&mut first) {
                     shared.tried();
                 }
                 let open = Open { shared: &shared, group: &group, number };
-                let talk = (group.talk)(destination);
                 Lane::new(&open, socket, talk).converse().await
             }
             Err(why) => {
@@ -94,28 +93,55 @@ impl Drop for Open<'_> {
     }
 }
 
-async fn connect(shared: &Shared, to: &Destination) -> Result<Socket, String> {
+/// Connects, and opens the conversation as far as that has to come before all requests.
+async fn connect(
+    shared: &Shared,
+    to: &Destination,
+    mut talk: Box<dyn Talk>,
+) -> Result<(Socket, Box<dyn Talk>), String> {
     if !shared.is_stream {
         let any = if to.addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let any = any.parse().expect("an address");
         let socket = UdpSocket::bind(any).map_err(|error| format!("no socket: {error}"))?;
-        return Ok(Socket::Datagrams(socket, to.addr));
+        return Ok((Socket::Datagrams(socket, to.addr), talk));
     }
     let connected = timeout(shared.timeout, async {
         let stream = TcpStream::connect(to.addr).await.map_err(|error| text(&error))?;
-        match &shared.connector {
-            None => Ok(Channel::Plain(stream)),
+        let channel = match &shared.connector {
+            None => Channel::Plain(stream),
             Some(tls) => {
-                tls.connect(stream, &to.name).await.map_err(|error| format!("TLS: {error}"))
+                let refused = |error| format!("TLS: {error}");
+                tls.connect(stream, &to.name).await.map_err(refused)?
             }
-        }
+        };
+        open(&channel, &mut *talk).await.map(|()| channel)
     });
     let why = match connected.await {
-        Ok(Ok(channel)) => return Ok(Socket::Stream(channel)),
+        Ok(Ok(channel)) => return Ok((Socket::Stream(channel), talk)),
         Ok(Err(why)) => why,
         Err(_) => format!("not within {:?}", shared.timeout),
     };
     Err(format!("{}: {why}", to.addr))
+}
+
+/// Has both sides say what comes before requests.
+async fn open(channel: &Channel, talk: &mut dyn Talk) -> Result<(), String> {
+    let (mut out, mut answers) = (BytesMut::new(), Answers::new());
+    while !talk.is_open() {
+        talk.greet(now(), &mut out);
+        channel.write(&out);
+        out.clear();
+        let broken = match poll_fn(|context| channel.poll_recv(context)).await {
+            Ok(Some(mut data)) => match talk.receive(&mut data, &mut answers) {
+                Ok(()) => continue,
+                Err(broken) => broken,
+            },
+            Ok(None) => talk.end(&mut answers),
+            Err(error) => return Err(text(&error)),
+        };
+        return Err(broken.why.into_owned());
+    }
+    Ok(())
 }
 
 /// The system's words without its number.
@@ -172,6 +198,9 @@ impl<'a> Lane<'a> {
     ) -> Poll<Option<Broken>> {
         let shared = self.open.shared;
         if let Poll::Ready(broken) = self.read(context, answers) {
+            out.clear();
+            self.talk.greet(now(), out);
+            self.flush(out);
             return Poll::Ready(Some(broken));
         }
         if let Some(broken) = self.give_up_overdue() {
@@ -197,7 +226,7 @@ impl<'a> Lane<'a> {
             let received = match &self.socket {
                 Socket::Stream(channel) => match channel.poll_recv(context) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(Some(data))) => self.talk.receive(&data, answers),
+                    Poll::Ready(Ok(Some(mut data))) => self.talk.receive(&mut data, answers),
                     Poll::Ready(Ok(None)) => Err(self.talk.end(answers)),
                     Poll::Ready(Err(error)) => {
                         Err(Broken { fault: Fault::Reset, why: text(&error).into() })
@@ -206,7 +235,7 @@ impl<'a> Lane<'a> {
                 Socket::Datagrams(socket, to) => match socket.poll_recv(context) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(datagram)) if datagram.from != *to => continue,
-                    Poll::Ready(Ok(datagram)) => self.talk.receive(&datagram.data, answers),
+                    Poll::Ready(Ok(mut datagram)) => self.talk.receive(&mut datagram.data, answers),
                     Poll::Ready(Err(error)) => {
                         Err(Broken { fault: Fault::Reset, why: text(&error).into() })
                     }

@@ -9,6 +9,8 @@ use grenache_engine::{
     shutdown, spawn_local, wall_clock,
 };
 use grenache_transports::http::{self, Connection, Event, date::Date, response};
+use grenache_transports::ws::handshake::{self, Offer};
+use grenache_transports::ws::{self, Kind, Role, frame};
 
 use crate::payload::MAX_PAYLOAD;
 
@@ -58,7 +60,7 @@ impl NullServer {
         Ok(Self { runtime })
     }
 
-    /// Where it answers HTTP.
+    /// Where it answers HTTP and WebSocket.
     pub fn tcp(&self) -> SocketAddr {
         self.runtime.tcp_addrs()[0]
     }
@@ -79,6 +81,13 @@ async fn serve(stream: TcpStream) {
         // A generator that sends what is no request has a defect, which it will report as a connection that was closed.
         while let Ok(Some(event)) = connection.receive(&mut input) {
             if let Event::Request(request) = event {
+                if handshake::is_asked(&request.head)
+                    && let Ok(offer) = Offer::read(&request.head)
+                {
+                    offer.accept(&mut out, None, None);
+                    stream.write(&out);
+                    return serve_websocket(stream).await;
+                }
                 let rid = body(request.target, request.body);
                 let date = date.at(wall_clock());
                 let (before, after) = rid;
@@ -90,6 +99,37 @@ async fn serve(stream: TcpStream) {
                     &[],
                     &[before, after].concat(),
                 );
+            }
+        }
+        stream.write(&out);
+        out.clear();
+        if stream.queued() > HIGH_WATER && stream.drained(HIGH_WATER / 2).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Answers requests, and sends back what is binary. Nothing comes before the handshake is answered.
+async fn serve_websocket(stream: TcpStream) {
+    let config = ws::Config {
+        max_frame: 2 * MAX_PAYLOAD as u64,
+        max_message: 2 * MAX_PAYLOAD,
+        ..ws::Config::default()
+    };
+    let mut connection = ws::Connection::new(Role::Server, config);
+    let mut out = BytesMut::new();
+    while let Ok(Some(mut received)) = stream.recv().await {
+        let mut input = &mut received[..];
+        while let Ok(Some(event)) = connection.receive(&mut input) {
+            let ws::Event::Message(message) = event else { continue };
+            match message.kind {
+                Kind::Binary => frame::write_message(&mut out, Kind::Binary, None, message.data),
+                Kind::Text => {
+                    let (before, after) = body("/", message.data);
+                    frame::write_message_header(&mut out, Kind::Text, before.len() + after.len());
+                    out.extend_from_slice(before);
+                    out.extend_from_slice(after);
+                }
             }
         }
         stream.write(&out);

@@ -74,7 +74,7 @@ pub struct Environment {
 pub struct Load {
     /// What was asked, such as `rpc` or `grape lookup`.
     pub what: String,
-    /// The transport: `http`, `https` or `udp`.
+    /// The transport: `http`, `https`, `ws`, `wss` or `udp`.
     pub transport: String,
     /// Where, each `ip:port`.
     pub targets: Vec<String>,
@@ -155,7 +155,7 @@ pub struct Requests {
     pub late: u64,
     /// Open loop: never sent, because all connections were taken until the end of the window.
     pub unsent: u64,
-    /// Answers that came after their request had been given up (UDP only; elsewhere the connection is gone by then).
+    /// Answers that came after their request had been given up (over HTTP the connection is gone by then).
     pub unasked: u64,
     /// Connections made during the window.
     pub connections: u64,
@@ -200,6 +200,8 @@ pub enum Fault {
     Wrong,
     /// The server answered with an error.
     Remote,
+    /// The server answered that it has too much to do, and has not begun.
+    Busy,
 }
 
 impl Fault {
@@ -214,6 +216,7 @@ impl Fault {
             Self::Status => "other status",
             Self::Wrong => "wrong answer",
             Self::Remote => "error answered",
+            Self::Busy => "server busy",
         }
     }
 }

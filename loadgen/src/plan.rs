@@ -19,7 +19,7 @@ use crate::demand::Demand;
 use crate::outcome::{Load, Pace, Service};
 use crate::payload::Payload;
 use crate::services::Mix;
-use crate::talk::{Http, Krpc, Query, Question, Turns};
+use crate::talk::{Content, Http, Krpc, Query, Question, Turns, WebSocket};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -68,8 +68,10 @@ pub enum What {
         /// The body.
         body: Option<Bytes>,
     },
-    /// A service, over HTTP.
-    Rpc(Payload),
+    /// A service.
+    Rpc(Payload, Transport),
+    /// That a WebSocket server send back messages of so many bytes.
+    Echo(usize),
     /// A grape: who offers a service.
     GrapeLookup,
     /// A grape: that a service is offered on this port.
@@ -82,6 +84,15 @@ pub enum What {
     DhtGetPeers,
     /// A DHT node: that a service is offered on this port.
     DhtAnnounce(u16),
+}
+
+/// How services are called. ZeroMQ joins when the peer library speaks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Transport {
+    /// HTTP/1.1, or HTTPS with --tls
+    Http,
+    /// WebSocket: many requests in flight on one connection, answered in any order
+    Ws,
 }
 
 /// Services and where they are.
@@ -116,7 +127,8 @@ impl What {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Http { .. } => "http",
-            Self::Rpc(_) => "rpc",
+            Self::Rpc(..) => "rpc",
+            Self::Echo(_) => "ws echo",
             Self::GrapeLookup => "grape lookup",
             Self::GrapeAnnounce(_) => "grape announce",
             Self::GrapePut(_) => "grape put",
@@ -131,11 +143,17 @@ impl What {
         match self {
             Self::Http { path, body: None } => format!("GET {path}"),
             Self::Http { path, body: Some(body) } => format!("POST {path}, {} bytes", body.len()),
-            Self::Rpc(payload) | Self::GrapePut(payload) => payload.to_string(),
+            Self::Echo(bytes) => format!("{bytes} bytes"),
+            Self::Rpc(payload, _) | Self::GrapePut(payload) => payload.to_string(),
             Self::GrapeAnnounce(port) | Self::DhtAnnounce(port) => format!("port {port}"),
             Self::GrapeGet(key) => key.clone(),
             Self::GrapeLookup | Self::DhtGetPeers => String::new(),
         }
+    }
+
+    /// Over WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        matches!(self, Self::Rpc(_, Transport::Ws) | Self::Echo(_))
     }
 
     /// Over connections rather than datagrams.
@@ -149,6 +167,8 @@ impl Plan {
     pub(crate) fn transport(&self) -> &'static str {
         match (self.what.is_stream(), &self.tls) {
             (false, _) => "udp",
+            (true, None) if self.what.is_websocket() => "ws",
+            (true, Some(_)) if self.what.is_websocket() => "wss",
             (true, None) => "http",
             (true, Some(_)) => "https",
         }
@@ -251,7 +271,12 @@ impl Plan {
                 path: path.clone(),
                 body: body.clone().unwrap_or_default(),
             },
-            What::Rpc(payload) => {
+            What::Rpc(payload, Transport::Ws) => {
+                let payloads = Turns::new(payload.sample(seed));
+                return websocket(Content::rpc(&target.services, payloads, seed));
+            }
+            What::Echo(bytes) => return websocket(Content::echo(*bytes, seed)),
+            What::Rpc(payload, Transport::Http) => {
                 let payloads = Turns::new(payload.sample(seed));
                 Question::Rpc { services: services(), payloads, rids: Rids::new() }
             }
@@ -283,6 +308,11 @@ impl Plan {
         let query = Rc::new(Query { services, announce, id: NodeId::new(id) });
         Box::new(move |_| Box::new(Krpc::new(query.clone())))
     }
+}
+
+fn websocket(content: Content) -> MakeTalk {
+    let content = Rc::new(content);
+    Box::new(move |to| Box::new(WebSocket::new(content.clone(), &to.host)))
 }
 
 /// `host:port` for requests; brackets around addresses of IPv6.

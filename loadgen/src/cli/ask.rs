@@ -8,7 +8,7 @@ use super::load::LoadOptions;
 use crate::failure::{Exit, Failure};
 use crate::outcome::Service;
 use crate::payload::{MAX_PAYLOAD, Payload, Sizes};
-use crate::plan::{Target, What};
+use crate::plan::{Target, Transport, What};
 use crate::run::Interrupt;
 use crate::{services, targets};
 
@@ -50,13 +50,6 @@ pub(super) struct Rpc {
 
     #[command(flatten)]
     load: LoadOptions,
-}
-
-/// The transports of RPC. WebSocket and ZeroMQ join when the peer library speaks them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Transport {
-    /// HTTP/1.1, or HTTPS with --tls
-    Http,
 }
 
 /// Which services are asked for.
@@ -156,6 +149,26 @@ pub(super) struct Node {
     load: LoadOptions,
 }
 
+/// Sends messages to a WebSocket server that sends each back; the same bytes are right
+///
+/// The messages are binary, and come back in the order in which they were sent.
+#[derive(Debug, clap::Args)]
+pub(super) struct Echo {
+    /// The server
+    #[arg(short, long, value_name = "HOST:PORT")]
+    target: String,
+
+    /// Bytes of a message
+    #[arg(short, long, default_value_t = 20, value_name = "BYTES", value_parser = bytes)]
+    size: usize,
+
+    #[command(flatten)]
+    tls: ClientTls,
+
+    #[command(flatten)]
+    load: LoadOptions,
+}
+
 /// Asks any HTTP server for the same path; status 200 is right
 #[derive(Debug, clap::Args)]
 pub(super) struct Http {
@@ -184,14 +197,13 @@ impl Rpc {
             Some(sizes) => Payload::Text(sizes),
             None => Payload::Value(value(&self.payload)?),
         };
-        let Transport::Http = self.transport;
         let services = self.services.list();
         let targets = match &self.target {
             Some(target) => vec![Target { services, addrs: vec![targets::resolve(target)?] }],
             None => targets::look_up(self.grape, &services)?,
         };
         let tls = self.tls.config().map_err(|error| Failure::usage(error.to_string()))?;
-        self.load.run(What::Rpc(payload), targets, tls, interrupt)
+        self.load.run(What::Rpc(payload, self.transport), targets, tls, interrupt)
     }
 }
 
@@ -241,6 +253,22 @@ impl Http {
         let what = What::Http { path: self.path, body: self.body.map(Bytes::from) };
         let targets = vec![Target { services: Vec::new(), addrs }];
         self.load.run(what, targets, tls, interrupt)
+    }
+}
+
+impl Echo {
+    pub(super) fn run(self, interrupt: &Interrupt) -> Result<Exit, Failure> {
+        let addrs = vec![targets::resolve(&self.target)?];
+        let tls = self.tls.config().map_err(|error| Failure::usage(error.to_string()))?;
+        let targets = vec![Target { services: Vec::new(), addrs }];
+        self.load.run(What::Echo(self.size), targets, tls, interrupt)
+    }
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes <= MAX_PAYLOAD => Ok(bytes),
+        _ => Err(format!("a message has 0 to {MAX_PAYLOAD} bytes")),
     }
 }
 

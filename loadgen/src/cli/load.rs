@@ -11,7 +11,7 @@ use crate::knee::{self, Search};
 use crate::null_server::NullServer;
 use crate::outcome::{Arrivals, Outcome, Pace, Service};
 use crate::payload::Payload;
-use crate::plan::{Address, End, Plan, Target, What};
+use crate::plan::{Address, End, Plan, Target, Transport, What};
 use crate::run::{Interrupt, run};
 use crate::self_check;
 use crate::threshold::Promise;
@@ -226,7 +226,7 @@ impl SelfCheck {
         let services = vec![Service { name: "null".to_owned(), weight: 1.0 }];
         let nowhere = Address { addr: ([127, 0, 0, 1], 0).into(), name: "127.0.0.1".to_owned() };
         let targets = vec![Target { services, addrs: vec![nowhere] }];
-        let plan = self.load.plan(What::Rpc(payload), targets, None)?;
+        let plan = self.load.plan(What::Rpc(payload, Transport::Http), targets, None)?;
         let server = NullServer::start(plan.first_cpu + plan.cores, plan.driver, plan.idle);
         let server = server.map_err(|error| Failure::failed(error.to_string()))?;
         let outcome = self.load.measure(&self_check::against(&plan, &server), interrupt)?;

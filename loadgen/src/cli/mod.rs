@@ -14,7 +14,7 @@ use crate::failure::{EXIT_CODES, Exit, Failure};
 use crate::null_server::NullServer;
 use crate::report::{self, comparison, json, page};
 use crate::run::Interrupt;
-use ask::{Dht, Grape, Http, Rpc};
+use ask::{Dht, Echo, Grape, Http, Rpc};
 use load::SelfCheck;
 
 /// Makes load on grapes, workers and other servers, and tells how they bear it
@@ -38,6 +38,7 @@ enum Command {
     #[command(subcommand)]
     Dht(Dht),
     Http(Http),
+    WsEcho(Echo),
     SelfCheck(SelfCheck),
     NullServer(NullServerOptions),
     Compare(Compare),
@@ -47,8 +48,8 @@ enum Command {
 
 /// Runs a server that does nothing but answer, for checks of load generators
 ///
-/// It answers RPC, the API of grapes and any other HTTP on a TCP port, and KRPC on a UDP port, prints both, and ends with
-/// SIGINT or SIGTERM.
+/// It answers RPC, the API of grapes, any other HTTP and WebSocket on a TCP port, and KRPC on a UDP port, prints both, and ends
+/// with SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
 struct NullServerOptions {
     /// The CPU it runs on
@@ -85,6 +86,7 @@ impl Cli {
             Command::Grape(grape) => grape.run(interrupt),
             Command::Dht(dht) => dht.run(interrupt),
             Command::Http(http) => http.run(interrupt),
+            Command::WsEcho(echo) => echo.run(interrupt),
             Command::SelfCheck(check) => check.run(interrupt),
             Command::NullServer(server) => server.run(interrupt),
             Command::Compare(compare) => compare.run(),

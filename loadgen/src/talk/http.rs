@@ -43,7 +43,8 @@ impl Talk for Http {
         debug_assert!(expected.is_ok());
     }
 
-    fn receive(&mut self, mut input: &[u8], answers: &mut Answers) -> Result<(), Broken> {
+    fn receive(&mut self, input: &mut [u8], answers: &mut Answers) -> Result<(), Broken> {
+        let mut input = &*input;
         loop {
             match self.parser.receive(&mut input) {
                 Ok(Some(Event::Response(response))) => {

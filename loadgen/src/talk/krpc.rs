@@ -87,7 +87,7 @@ impl Talk for Krpc {
         }
     }
 
-    fn receive(&mut self, input: &[u8], answers: &mut Answers) -> Result<(), Broken> {
+    fn receive(&mut self, input: &mut [u8], answers: &mut Answers) -> Result<(), Broken> {
         let Ok(message) = krpc::parse(input) else {
             // It names no request, so the one it should have answered will be missed.
             return Ok(());

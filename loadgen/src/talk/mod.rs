@@ -5,6 +5,7 @@ mod krpc;
 mod question;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::outcome::Fault;
 pub(crate) use http::Http;
 pub(crate) use krpc::{Krpc, Query};
 pub(crate) use question::{Question, Turns};
+pub(crate) use websocket::{Content, WebSocket};
 
 /// One connection's conversation. The caller numbers its requests from 0 as it [`ask`](Self::ask)s them, and is told by number
 /// which one an answer is for.
@@ -26,7 +28,7 @@ pub(crate) trait Talk {
     }
 
     /// Appends what has to be said besides requests, such as a handshake, if anything is due. To be called when the
-    /// connection is new, and now and then; the answers are for the conversation itself.
+    /// connection is new, now and then, and when it cannot go on; the answers are for the conversation itself.
     fn greet(&mut self, _now: Duration, _out: &mut BytesMut) {}
 
     /// Appends the next request.
@@ -36,7 +38,7 @@ pub(crate) trait Talk {
     ///
     /// # Errors
     /// The connection cannot go on: requests still in flight on it have failed.
-    fn receive(&mut self, input: &[u8], answers: &mut Answers) -> Result<(), Broken>;
+    fn receive(&mut self, input: &mut [u8], answers: &mut Answers) -> Result<(), Broken>;
 
     /// The other side has ended the stream.
     fn end(&mut self, answers: &mut Answers) -> Broken;

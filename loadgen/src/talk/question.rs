@@ -47,7 +47,7 @@ impl<T> Turns<T> {
         Self { all, next: Cell::new(0) }
     }
 
-    fn take(&self) -> &T {
+    pub(super) fn take(&self) -> &T {
         let next = self.next.get();
         self.next.set((next + 1) % self.all.len());
         &self.all[next]

@@ -22,8 +22,9 @@ fn talk(question: Question) -> Http {
 
 /// The request, and what is thought of this answer to it, whole and cut at every place.
 fn ask(question: impl Fn() -> Question, status: u16, body: &str) -> (String, Verdict) {
-    let answer = format!("HTTP/1.1 {status} OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-        .into_bytes();
+    let mut answer =
+        format!("HTTP/1.1 {status} OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            .into_bytes();
     let (mut request, mut verdicts) = (String::new(), Vec::new());
     for cut in 0..answer.len() {
         let mut talk = talk(question());
@@ -31,8 +32,8 @@ fn ask(question: impl Fn() -> Question, status: u16, body: &str) -> (String, Ver
         talk.ask(0, &mut out);
         request = String::from_utf8(out.to_vec()).unwrap();
         let mut answers = Answers::new();
-        assert_eq!(talk.receive(&answer[..cut], &mut answers), Ok(()));
-        let received = talk.receive(&answer[cut..], &mut answers);
+        assert_eq!(talk.receive(&mut answer[..cut], &mut answers), Ok(()));
+        let received = talk.receive(&mut answer[cut..], &mut answers);
         assert_eq!(answers.len(), 1);
         // A wrong answer ends the connection.
         assert_eq!(received.is_err(), fault(answers[0].1.clone()) == Some(Fault::Wrong));
@@ -123,24 +124,27 @@ fn the_end_of_a_connection() {
     let mut announced = talk(get());
     announced.ask(0, &mut out);
     let bytes = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    assert_eq!(announced.receive(bytes, &mut answers).unwrap_err().fault, Fault::Closed);
+    assert_eq!(
+        announced.receive(&mut bytes.to_vec(), &mut answers).unwrap_err().fault,
+        Fault::Closed
+    );
     assert_eq!(answers, [(0, Verdict::Right)]);
     // In the middle of an answer.
     let mut cut = talk(get());
     cut.ask(0, &mut out);
-    assert_eq!(cut.receive(b"HTTP/1.1 200 OK\r\n", &mut answers), Ok(()));
+    assert_eq!(cut.receive(&mut b"HTTP/1.1 200 OK\r\n".to_vec(), &mut answers), Ok(()));
     assert_eq!(cut.end(&mut answers).fault, Fault::Closed);
     // A body that ends with the connection.
     answers.clear();
     let mut until = talk(get());
     until.ask(0, &mut out);
-    assert_eq!(until.receive(b"HTTP/1.1 200 OK\r\n\r\nabc", &mut answers), Ok(()));
+    assert_eq!(until.receive(&mut b"HTTP/1.1 200 OK\r\n\r\nabc".to_vec(), &mut answers), Ok(()));
     until.end(&mut answers);
     assert_eq!(answers, [(0, Verdict::Right)]);
     // An answer that nobody asked for.
     let mut unasked = talk(get());
     assert_eq!(
-        unasked.receive(b"HTTP/1.1 200 OK\r\n", &mut answers).unwrap_err().fault,
+        unasked.receive(&mut b"HTTP/1.1 200 OK\r\n".to_vec(), &mut answers).unwrap_err().fault,
         Fault::Malformed
     );
 }

@@ -21,7 +21,7 @@ use crate::collector::Collector;
 use crate::core::{self, Report};
 use crate::outcome::{Environment, Outcome, Pace, Second, Service};
 use crate::payload::Payload;
-use crate::plan::{Address, End, Plan, Target, What};
+use crate::plan::{Address, End, Plan, Target, Transport, What};
 
 const SERVER: [u8; 4] = [10, 0, 0, 1];
 const CLIENT: [u8; 4] = [10, 0, 0, 2];
@@ -59,7 +59,7 @@ enum Act {
 /// RPC "hello" in a closed loop for ten seconds, on one connection.
 pub(crate) fn plan() -> Plan {
     Plan {
-        what: What::Rpc(Payload::Value(Json::of("hello").unwrap())),
+        what: What::Rpc(Payload::Value(Json::of("hello").unwrap()), Transport::Http),
         targets: vec![Target {
             services: vec![Service { name: "rest:test".to_owned(), weight: 1.0 }],
             addrs: vec![Address { addr: addr(), name: "10.0.0.1".to_owned() }],

@@ -1,0 +1,278 @@
+//! WebSocket: RPC, and servers that send back what they are sent.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use grenache_peer::Json;
+use grenache_peer::envelope;
+use grenache_transports::http::client::Start;
+use grenache_transports::ws::handshake::{self, Answer, Key};
+use grenache_transports::ws::{Close, Config, Connection, Event, Kind, Role, code, frame};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::question::Turns;
+use super::{Answers, Broken, Talk, Verdict, quote};
+use crate::outcome::{Fault, Service};
+use crate::payload::MAX_PAYLOAD;
+use crate::services::Mix;
+
+/// What is said. One of a core and a destination's group, shared by its connections.
+pub(crate) struct Content {
+    kind: Messages,
+    /// Of masks, keys and ids.
+    random: RefCell<StdRng>,
+}
+
+enum Messages {
+    /// `[rid, service, payload]`; right is `[rid, null, ..]`. Of each service its name as JSON.
+    Rpc { services: RefCell<Mix>, names: Vec<Json>, payloads: Turns<Json> },
+    /// The same each time; right is the same.
+    Echo(Bytes),
+}
+
+impl Content {
+    /// Requests to these services.
+    pub(crate) fn rpc(services: &[Service], payloads: Turns<Json>, seed: u64) -> Self {
+        let name = |service: &Service| Json::of(&service.name).expect("a text has a form in JSON");
+        let names = services.iter().map(name).collect();
+        let services = RefCell::new(Mix::new(services, seed));
+        Self::of(Messages::Rpc { services, names, payloads }, seed)
+    }
+
+    /// Messages of so many random bytes.
+    pub(crate) fn echo(bytes: usize, seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let message: Vec<u8> = (0..bytes).map(|_| random.random()).collect();
+        Self::of(Messages::Echo(message.into()), seed)
+    }
+
+    fn of(kind: Messages, seed: u64) -> Self {
+        Self { kind, random: RefCell::new(StdRng::seed_from_u64(seed)) }
+    }
+
+    fn draw<const COUNT: usize>(&self) -> [u8; COUNT] {
+        self.random.borrow_mut().random()
+    }
+}
+
+/// The conversation on one connection.
+pub(crate) struct WebSocket {
+    content: Rc<Content>,
+    /// Until the handshake is answered.
+    answer: Option<Answer>,
+    decoder: Connection,
+    ids: Ids,
+    /// Of an echo: the number of the message that comes back next.
+    next: u64,
+    /// What is to be said besides requests: the handshake, pongs, a close frame.
+    out: BytesMut,
+    /// Where a request is put together.
+    request: Vec<u8>,
+}
+
+impl WebSocket {
+    /// For a connection to `host` (`name:port`).
+    pub(crate) fn new(content: Rc<Content>, host: &str) -> Self {
+        let key = Key::new(content.draw());
+        let mut out = BytesMut::new();
+        // The host was checked when the plan was made.
+        if let Ok(start) = Start::new("GET", "/ws", host) {
+            handshake::write_request(&mut out, start, &key, false, &[]);
+        }
+        let config = Config {
+            // An echo of the longest payload with what is around it.
+            max_frame: 2 * MAX_PAYLOAD as u64,
+            max_message: 2 * MAX_PAYLOAD,
+            ..Config::default()
+        };
+        Self {
+            answer: Some(Answer::new(&key, None, false)),
+            decoder: Connection::new(Role::Client, config),
+            ids: Ids::new(content.draw()),
+            next: 0,
+            out,
+            request: Vec::new(),
+            content,
+        }
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        let mask = Some(self.content.draw());
+        frame::write_close(&mut self.out, mask, Some(Close { code, reason }));
+    }
+
+    /// Takes what has come after the handshake.
+    fn receive_frames(
+        &mut self,
+        mut input: &mut [u8],
+        answers: &mut Answers,
+    ) -> Result<(), Broken> {
+        loop {
+            match self.decoder.receive(&mut input) {
+                Ok(None) => return Ok(()),
+                Ok(Some(Event::Message(message))) => match &self.content.kind {
+                    Messages::Rpc { .. } => answers.push(self.ids.judge(message.data)?),
+                    Messages::Echo(sent) if message.data == sent => {
+                        answers.push((self.next, Verdict::Right));
+                        self.next += 1;
+                    }
+                    Messages::Echo(_) => {
+                        answers.push((self.next, Verdict::wrong(message.data)));
+                        self.next += 1;
+                    }
+                },
+                Ok(Some(Event::Ping(payload))) => {
+                    frame::write_pong(&mut self.out, Some(self.content.draw()), payload);
+                }
+                Ok(Some(Event::Pong(_))) => {}
+                Ok(Some(Event::Close(close))) => {
+                    let (code, why) = match close {
+                        Some(Close { code, reason }) => {
+                            let said = quote(reason.as_bytes());
+                            (code, format!("the server has closed with {code} {said}").into())
+                        }
+                        None => (code::NORMAL, "the server has closed without a code".into()),
+                    };
+                    self.close(code, "");
+                    return Err(Broken { fault: Fault::Closed, why });
+                }
+                Err(error) => {
+                    self.close(error.close_code(), error.text());
+                    return Err(Broken { fault: Fault::Malformed, why: error.text().into() });
+                }
+            }
+        }
+    }
+}
+
+impl Talk for WebSocket {
+    fn is_open(&self) -> bool {
+        self.answer.is_none()
+    }
+
+    fn greet(&mut self, _now: Duration, out: &mut BytesMut) {
+        out.extend_from_slice(&self.out);
+        self.out.clear();
+    }
+
+    fn ask(&mut self, number: u64, out: &mut BytesMut) {
+        let mask = Some(self.content.draw());
+        match &self.content.kind {
+            Messages::Rpc { services, names, payloads } => {
+                let request = &mut self.request;
+                request.clear();
+                request.put_slice(b"[\"");
+                request.put_slice(&self.ids.of(number));
+                request.put_slice(b"\",");
+                request.put_slice(names[services.borrow_mut().draw()].as_bytes());
+                request.put_u8(b',');
+                request.put_slice(payloads.take().as_bytes());
+                request.put_u8(b']');
+                frame::write_message(out, Kind::Text, mask, request);
+            }
+            Messages::Echo(message) => frame::write_message(out, Kind::Binary, mask, message),
+        }
+    }
+
+    fn receive(&mut self, mut input: &mut [u8], answers: &mut Answers) -> Result<(), Broken> {
+        if let Some(answer) = &mut self.answer {
+            match answer.receive(&mut input) {
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) => self.answer = None,
+                Err(failure) => {
+                    let why = failure.to_string().into();
+                    return Err(Broken { fault: Fault::Malformed, why });
+                }
+            }
+        }
+        self.receive_frames(input, answers)
+    }
+
+    fn end(&mut self, _answers: &mut Answers) -> Broken {
+        Broken::closed()
+    }
+
+    fn is_multiplexed(&self) -> bool {
+        matches!(self.content.kind, Messages::Rpc { .. })
+    }
+}
+
+/// Ids of one connection's requests: UUIDs of version 4 to the server. The first eight digits are the number of the request and
+/// the rest is that of the connection, so an answer finds its request without a table.
+struct Ids {
+    rest: [u8; Ids::REST],
+}
+
+impl Ids {
+    const NUMBER: usize = 8;
+    const REST: usize = 28;
+    const LEN: usize = Ids::NUMBER + Ids::REST;
+
+    fn new(random: [u8; 16]) -> Self {
+        let random = u128::from_ne_bytes(random);
+        let of = |first: u32, bits: u32| random >> first & ((1 << bits) - 1);
+        let (a, b, c, node) = (of(0, 16), of(16, 12), of(28, 12), of(40, 48));
+        // Version and variant stand where they belong.
+        let rest = format!("-{a:04x}-4{b:03x}-a{c:03x}-{node:012x}").into_bytes();
+        Self { rest: rest.try_into().expect("as many digits as in every UUID") }
+    }
+
+    /// The id of a request.
+    fn of(&self, number: u64) -> [u8; Self::LEN] {
+        let mut id = [0; Self::LEN];
+        for (at, digit) in id[..Self::NUMBER].iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(number >> (28 - 4 * at)) as usize & 0xf];
+        }
+        id[Self::NUMBER..].copy_from_slice(&self.rest);
+        id
+    }
+
+    /// The lower 32 bits of the number of the request with this id.
+    fn number(&self, id: &[u8]) -> Option<u64> {
+        let (digits, rest) = id.split_first_chunk::<{ Self::NUMBER }>()?;
+        let value = |number: u64, digit: &u8| match digit {
+            b'0'..=b'9' => Some(number << 4 | u64::from(digit - b'0')),
+            b'a'..=b'f' => Some(number << 4 | u64::from(digit - b'a' + 10)),
+            _ => None,
+        };
+        if rest != self.rest {
+            return None;
+        }
+        digits.iter().try_fold(0, value)
+    }
+
+    /// Which request a message answers, and how. The usual form is compared as it stands, any other is taken apart.
+    fn judge(&self, message: &[u8]) -> Result<(u64, Verdict), Broken> {
+        if let Some(rest) = message.strip_prefix(b"[\"")
+            && let Some((id, rest)) = rest.split_at_checked(Self::LEN)
+            && rest.starts_with(b"\",null,")
+            && rest.ends_with(b"]")
+            && let Some(number) = self.number(id)
+        {
+            return Ok((number, Verdict::Right));
+        }
+        let wrong = |why: &str| {
+            let why = format!("{why}: {}", quote(message)).into();
+            Err(Broken { fault: Fault::Wrong, why })
+        };
+        let Ok(reply) = envelope::decode_reply(&Bytes::copy_from_slice(message)) else {
+            return wrong("a message that is no answer");
+        };
+        let number = match &reply.rid.as_bytes()[..] {
+            [b'"', id @ .., b'"'] => self.number(id),
+            _ => None,
+        };
+        let Some(number) = number else {
+            return wrong("the answer of another request");
+        };
+        let verdict = match reply.outcome {
+            Ok(_) => Verdict::Right,
+            Err(error) if reply.busy => Verdict::failed(Fault::Busy, error),
+            Err(error) => Verdict::failed(Fault::Remote, quote(error.as_bytes())),
+        };
+        Ok((number, verdict))
+    }
+}
