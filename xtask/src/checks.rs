@@ -21,6 +21,12 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Autobahn's whole test suite; the tests run a part of it.
+pub(crate) fn autobahn() -> Result<(), Failed> {
+    let mut test = cargo(&["test", "-p", "grenache-peer", "--test", "autobahn", "--no-fail-fast"]);
+    run_counted("Autobahn", test.env("AUTOBAHN", "all")).map(drop)
+}
+
 /// The whole of continuous integration. The tests come last, so that the log ends with their result.
 pub(crate) fn ci() -> Result<(), Failed> {
     let began = Instant::now();
@@ -51,7 +57,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<Vec<String>, Failed> {
         absent.extend(debian::fetch_servers());
         absent.extend(peers::build());
     }
-    let packages = ["--release", "-p", "grenache-bench", "-p", "grenache-grape"];
+    let packages =
+        ["--release", "-p", "grenache-bench", "-p", "grenache-grape", "-p", "grenache-peer"];
     run("release build", cargo(&["build", "--bins", "--examples"]).args(packages))?;
     let mut command =
         cargo(&["run", "--release", "-p", "grenache-bench", "--bin", "compare", "--"]);

@@ -1,5 +1,6 @@
 //! The task runner: `cargo xtask <task>`. It needs cargo, Node and a C compiler, and says so when one is missing.
 
+mod autobahn;
 mod checks;
 mod debian;
 mod fuzz;
@@ -24,7 +25,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Check that the tools are there and install what the tests need: npm packages, and wrk and h2load from Debian
+    /// Check that the tools are there and install what the tests need: npm packages, wrk and h2load from Debian, and Autobahn's test suite from PyPI
     Setup,
     /// Run all tests, including those against the real Node packages
     Test {
@@ -32,6 +33,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run all of Autobahn's test suite for WebSocket: both roles, plain and TLS, compression. Takes an hour
+    Autobahn,
     /// Everything that must hold before a change lands: tests, format, lints, docs, fuzz targets, benches
     Ci,
     /// Run every fuzz target for so many seconds
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => {
             setup::install_for_tests().and_then(|()| checks::test(&arguments))
         }
+        Task::Autobahn => setup::install_for_tests().and_then(|()| checks::autobahn()),
         Task::Ci => setup::install_for_tests().and_then(|()| checks::ci()),
         Task::Fuzz { seconds, only } => fuzz::run(seconds, only.as_deref()),
         Task::Bench { arguments } => {

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::debian;
 use crate::step::{Failed, first_line, run};
+use crate::{autobahn, debian};
 
 /// The oldest Node that runs the published packages and our peers (`fetch` came with 18).
 const OLDEST_NODE: u32 = 18;
@@ -47,7 +47,8 @@ pub(crate) fn cxx() -> Result<(), Failed> {
 /// All that tests need.
 pub(crate) fn install_for_tests() -> Result<(), Failed> {
     install()?;
-    debian::install_tools()
+    debian::install_tools()?;
+    autobahn::install()
 }
 
 /// Checks the tools, then installs the npm packages unless the lock file's are there.
