@@ -23,6 +23,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failed> {
 
 /// Autobahn's whole test suite; the tests run a part of it.
 pub(crate) fn autobahn() -> Result<(), Failed> {
+    run("examples", &mut cargo(&["build", "-p", "grenache-peer", "--examples"]))?;
     let mut test = cargo(&["test", "-p", "grenache-peer", "--test", "autobahn", "--no-fail-fast"]);
     run_counted("Autobahn", test.env("AUTOBAHN", "all")).map(drop)
 }
