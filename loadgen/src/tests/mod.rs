@@ -4,6 +4,7 @@ mod closed;
 mod datagrams;
 mod faults;
 mod open;
+mod websocket;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
