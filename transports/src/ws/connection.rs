@@ -187,21 +187,15 @@ impl Connection {
                     }
                     let Some(header) = self.read_header(input)? else { return Ok(None) };
                     self.judge(header)?;
+                    if let Some(step) = self.read_whole(header, input)? {
+                        return Ok(Some(step));
+                    }
                     self.control_len = 0;
                     self.state = State::Payload { header, done: 0 };
                 }
                 State::Payload { header, done } => {
-                    if done == 0
-                        && let Some(step) = self.read_whole(header, input)?
-                    {
-                        return Ok(Some(step));
-                    }
-                    let (done, step) = self.read_payload(header, done, input)?;
-                    if done < header.length {
-                        self.state = State::Payload { header, done };
-                        return Ok(None);
-                    }
-                    if step.is_some() {
+                    let step = self.read_payload(header, done, input)?;
+                    if step.is_some() || matches!(self.state, State::Payload { .. }) {
                         return Ok(step);
                     }
                 }
@@ -215,16 +209,18 @@ impl Connection {
 
     #[inline]
     fn read_header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, Error> {
-        if self.header_len == 0 {
-            if let Some((header, len)) = Header::read(input, self.role)? {
-                take(input, len);
-                return Ok(Some(header));
-            }
-            let rest = take(input, input.len());
-            self.header[..rest.len()].copy_from_slice(rest);
-            self.header_len = rest.len();
-            return Ok(None);
+        if self.header_len == 0
+            && let Some((header, len)) = Header::read(input, self.role)?
+        {
+            take(input, len);
+            return Ok(Some(header));
         }
+        self.complete_header(input)
+    }
+
+    /// Reads a header of which not all is in the input.
+    #[inline(never)]
+    fn complete_header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, Error> {
         while let Some(&byte) = input.first() {
             take(input, 1);
             self.header[self.header_len] = byte;
@@ -255,7 +251,8 @@ impl Connection {
     }
 
     /// Takes a payload where it lies, if it is here and all there is to its message.
-    #[inline]
+    // As for `Header::read`.
+    #[inline(always)]
     fn read_whole<'i>(
         &mut self,
         header: Header,
@@ -299,33 +296,37 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what has come of a payload. Gives how much of it is done, and what is complete with it.
-    fn read_payload(
+    /// Takes what has come of a payload, and gives what is complete with it. The state is to be `Payload` until all has come.
+    #[inline(never)]
+    fn read_payload<'i>(
         &mut self,
         header: Header,
         done: u64,
-        input: &mut &mut [u8],
-    ) -> Result<(u64, Option<Step<'static>>), Error> {
+        input: &mut &'i mut [u8],
+    ) -> Result<Option<Step<'i>>, Error> {
+        if done == 0
+            && let Some(step) = self.read_whole(header, input)?
+        {
+            return Ok(Some(step));
+        }
         let left = usize::try_from(header.length - done).unwrap_or(usize::MAX);
         let data = take(input, left.min(input.len()));
         let data = unmasked(data, header, done);
         let done = done + data.len() as u64;
         let complete = done == header.length;
-        if complete {
-            self.state = State::Header;
-        }
+        self.state = if complete { State::Header } else { State::Payload { header, done } };
         if header.opcode.is_control() {
             let at = self.control_len;
             self.control[at..at + data.len()].copy_from_slice(data);
             self.control_len += data.len();
             if !complete {
-                return Ok((done, None));
+                return Ok(None);
             }
             if header.opcode == Opcode::Close {
                 let payload = self.control;
                 self.close(&payload[..self.control_len])?;
             }
-            return Ok((done, Some(Step::Control(header.opcode, None))));
+            return Ok(Some(Step::Control(header.opcode, None)));
         }
         let last = complete && header.fin;
         let Some(message) = self.message else { return Err(Error::Continuation) };
@@ -333,10 +334,10 @@ impl Connection {
         let most = if header.fin { left } else { room };
         self.append(message, data, most, last)?;
         if !last {
-            return Ok((done, None));
+            return Ok(None);
         }
         self.message = None;
-        Ok((done, Some(Step::Message(message.kind, None))))
+        Ok(Some(Step::Message(message.kind, None)))
     }
 
     /// Adds to the message, to which with these no more than `most` bytes can come.

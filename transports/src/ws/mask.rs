@@ -3,21 +3,16 @@
 /// The key of one frame that a client sends: four bytes nobody can foresee.
 pub type Mask = [u8; 4];
 
-/// Bytes done at a time: as wide as the compiler finds registers for.
-const WIDE: usize = 32;
-
 /// Masks, or unmasks, `data`, whose first byte is number `offset` of its frame.
 #[inline]
 pub(super) fn apply(data: &mut [u8], mask: Mask, offset: usize) {
-    let mask: Mask = core::array::from_fn(|at| mask[(offset + at) % 4]);
-    let wide: [u8; WIDE] = core::array::from_fn(|at| mask[at % 4]);
-    let mut chunks = data.chunks_exact_mut(WIDE);
-    for chunk in &mut chunks {
-        for (byte, key) in chunk.iter_mut().zip(wide) {
-            *byte ^= key;
-        }
+    let key: [u8; 8] = core::array::from_fn(|at| mask[(offset + at) % 4]);
+    // The compiler makes wider registers of it, but short messages have use for these.
+    let (chunks, rest) = data.as_chunks_mut();
+    for chunk in chunks {
+        *chunk = (u64::from_ne_bytes(*chunk) ^ u64::from_ne_bytes(key)).to_ne_bytes();
     }
-    for (byte, key) in chunks.into_remainder().iter_mut().zip(wide) {
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }
