@@ -8,7 +8,7 @@ use super::frame::{Header, Kind, MAX_CONTROL, MAX_HEADER, Opcode};
 use super::utf8::{Invalid, Validator};
 use super::{Config, Deflate, Error, Role, mask};
 
-/// Room made for the frame that comes before it has come.
+/// Most bytes of room that are made for a frame before it has come.
 const AHEAD: usize = 32 * 1024;
 
 /// Decodes what the other side sends.
@@ -330,9 +330,10 @@ impl Connection {
         }
         let last = complete && header.fin;
         let Some(message) = self.message else { return Err(Error::Continuation) };
-        let room = self.config.max_message.saturating_sub(self.buffer.len());
-        let most = if header.fin { left } else { room };
-        self.append(message, data, most, last)?;
+        if !message.compressed {
+            self.make_room(data.len(), header.fin, left);
+        }
+        self.append(message, data, last)?;
         if !last {
             return Ok(None);
         }
@@ -340,14 +341,21 @@ impl Connection {
         Ok(Some(Step::Message(message.kind, None)))
     }
 
-    /// Adds to the message, to which with these no more than `most` bytes can come.
-    fn append(
-        &mut self,
-        message: Current,
-        data: &[u8],
-        most: usize,
-        last: bool,
-    ) -> Result<(), Error> {
+    /// Makes room for `len` bytes that have come. The buffer grows with what is there and not with what was promised, but for a
+    /// little; and by as much again, so that the smallest fragments do not copy it each time.
+    fn make_room(&mut self, len: usize, last_frame: bool, left: usize) {
+        let before = self.buffer.len();
+        if self.buffer.capacity() - before >= len {
+            return;
+        }
+        let grown = before.max(len);
+        let room = self.config.max_message.saturating_sub(before);
+        let more = if last_frame { left.min(grown.max(AHEAD)) } else { room.min(grown) };
+        self.buffer.reserve_exact(more);
+    }
+
+    /// Adds to the message, of which this may be the last.
+    fn append(&mut self, message: Current, data: &[u8], last: bool) -> Result<(), Error> {
         let before = self.buffer.len();
         let added = match &mut self.inflater {
             Some(inflater) if message.compressed => {
@@ -355,13 +363,7 @@ impl Connection {
                 let pushed = inflater.push(data, out, limit);
                 pushed.and_then(|()| if last { inflater.finish(out, limit) } else { Ok(()) })
             }
-            // It grows with what has come, not with what was promised; by as much again, so that the smallest fragments do
-            // not copy it each time.
             _ => {
-                if self.buffer.capacity() - before < data.len() {
-                    let some = before.max(data.len()).max(AHEAD);
-                    self.buffer.reserve_exact(most.min(some));
-                }
                 self.buffer.extend_from_slice(data);
                 Ok(())
             }
