@@ -200,7 +200,9 @@ pub fn probe(body: &[u8]) {
 }
 
 fn decode(body: &[u8]) -> Result<[Option<&RawValue>; 4], Malformed> {
-    let Parts(parts) = serde_json::from_slice(body).map_err(|_| Malformed)?;
+    // Checked once as a whole: from bytes, serde_json would check each part.
+    let text = std::str::from_utf8(body).map_err(|_| Malformed)?;
+    let Parts(parts) = serde_json::from_str(text).map_err(|_| Malformed)?;
     Ok(parts)
 }
 

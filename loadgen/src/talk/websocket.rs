@@ -26,6 +26,10 @@ pub(crate) struct Content {
     random: RefCell<StdRng>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few of them, and they stay where they are"
+)]
 enum Messages {
     /// `[rid, service, payload]`; right is `[rid, null, ..]`. Of each service its name as JSON.
     Rpc { services: RefCell<Mix>, names: Vec<Json>, payloads: Turns<Json> },
