@@ -23,4 +23,5 @@ mod serve;
 mod services;
 mod subscribe;
 pub mod tls;
+mod topic;
 mod transport;

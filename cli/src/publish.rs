@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::network::Network;
 use crate::output::{self, Output};
 use crate::tls::ServerTls;
+use crate::topic;
 
 /// A longer line is refused.
 const MAX_LINE: u64 = 8 * 1024 * 1024;
@@ -38,7 +39,7 @@ pub(crate) struct Publish {
     service: String,
 
     /// The topic of all messages
-    #[arg(long, default_value = "", conflicts_with = "topics")]
+    #[arg(long, default_value = "", value_parser = topic::parse, conflicts_with = "topics")]
     topic: String,
 
     /// The first word of each line is its topic, the rest the message

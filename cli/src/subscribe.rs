@@ -1,6 +1,7 @@
 //! `grenache sub`: prints what is published.
 
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use grenache_peer::subscribe::Message;
 use grenache_peer::{Error, subscribe};
@@ -8,8 +9,9 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::network::Network;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::tls::ClientTls;
+use crate::topic;
 
 /// Prints each message that a publisher of the service sends, one a line
 ///
@@ -20,7 +22,7 @@ pub(crate) struct Subscribe {
     service: String,
 
     /// Only messages whose topic begins with this; may be given several times. Node's publishers know no topics
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = topic::parse)]
     topic: Vec<String>,
 
     /// Print the topic and a blank before each message
@@ -45,8 +47,14 @@ pub(crate) struct Subscribe {
     tls: ClientTls,
 }
 
+/// What the thread that listens tells.
+enum Came {
+    Publisher,
+    Message(Message),
+}
+
 #[derive(Serialize)]
-struct Came<'a> {
+struct Line<'a> {
     topic: Option<&'a str>,
     /// A text, or bytes as numbers.
     message: Data<'a>,
@@ -62,6 +70,7 @@ enum Data<'a> {
 
 impl Subscribe {
     pub(crate) fn run(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
+        output::log_warnings();
         let handle = network.handle(self.tls.config()?)?;
         let mut wanted = subscribe::Subscribe::new(&self.service);
         for topic in &self.topic {
@@ -72,35 +81,43 @@ impl Subscribe {
         }
         let patience = self.timeout.map(Duration::from_millis);
         let (count, service) = (self.count.unwrap_or(u64::MAX), self.service.clone());
-        let (sender, messages) = std::sync::mpsc::sync_channel(1024);
+        let (sender, messages) = mpsc::sync_channel(1024);
         // The thread ends with the process.
         std::thread::spawn(move || {
             let messages = match handle.subscribe(wanted).wait() {
                 Ok(messages) => messages,
                 Err(error) => return drop(sender.send(Err(error))),
             };
+            if sender.send(Ok(Came::Publisher)).is_err() {
+                return;
+            }
             for message in messages {
-                if sender.send(Ok(message)).is_err() {
+                if sender.send(Ok(Came::Message(message))).is_err() {
                     return;
                 }
             }
         });
-        for _ in 0..count {
-            let since = Instant::now();
+        let (mut left, mut found) = (count, false);
+        while left > 0 {
             let next = match patience {
-                None => messages.recv().map_err(|_| Error::Stopped),
-                Some(limit) => messages.recv_timeout(limit).map_err(|_| {
-                    let limit = since.elapsed().min(limit);
-                    Error::Timeout { limit, to: None, may_have_run: false }
-                }),
+                None => messages.recv().unwrap_or(Err(Error::Stopped)),
+                Some(limit) => match messages.recv_timeout(limit) {
+                    Ok(next) => next,
+                    Err(RecvTimeoutError::Disconnected) => Err(Error::Stopped),
+                    Err(RecvTimeoutError::Timeout) => {
+                        let what =
+                            if found { "nothing was published by" } else { "nobody publishes" };
+                        let text = format!("{what} '{service}' within {limit:.0?}");
+                        return Err(Failure::Told(Exit::TimedOut, text));
+                    }
+                },
             };
-            match next.and_then(|next| next) {
-                Ok(message) => self.print(&message, output)?,
-                Err(Error::Timeout { limit, .. }) => {
-                    let text = format!("nothing was published by '{service}' within {limit:.0?}");
-                    return Err(Failure::Told(Exit::TimedOut, text));
+            match next? {
+                Came::Publisher => found = true,
+                Came::Message(message) => {
+                    self.print(&message, output)?;
+                    left -= 1;
                 }
-                Err(error) => return Err(error.into()),
             }
         }
         Ok(Exit::Done)
@@ -110,7 +127,7 @@ impl Subscribe {
         let topic = message.topic.as_deref();
         if output.json {
             let data = message.text().map_or(Data::Binary(&message.data), Data::Text);
-            return output.json(&Came { topic, message: data, from: message.from.to_string() });
+            return output.json(&Line { topic, message: data, from: message.from.to_string() });
         }
         let mut line = Vec::with_capacity(message.data.len() + 1);
         if self.show_topic {

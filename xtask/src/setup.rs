@@ -48,7 +48,11 @@ pub(crate) fn cxx() -> Result<(), Failed> {
 pub(crate) fn install_for_tests() -> Result<(), Failed> {
     install()?;
     debian::install_tools()?;
-    autobahn::install()
+    // Only its own tests need it, and they say so.
+    if let Err(Failed(why)) = autobahn::install() {
+        eprintln!("Autobahn's test suite is not there, and its tests will fail: {why}");
+    }
+    Ok(())
 }
 
 /// Checks the tools, then installs the npm packages unless the lock file's are there.

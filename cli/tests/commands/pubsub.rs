@@ -76,9 +76,31 @@ fn a_publisher_ends_with_its_input_or_by_a_signal() {
 fn a_subscriber_says_when_nothing_comes() {
     let network = Network::start();
     let error = network.run(&["sub", "nobody", "--timeout", "50"]).error(4);
-    assert!(error.contains("nothing was published by 'nobody'"), "{error}");
-    let error = network.run(&["sub", "a", "--topic", &"x".repeat(300)]).error(2);
-    assert!(error.contains("255"), "{error}");
+    assert!(error.contains("nobody publishes 'nobody'"), "{error}");
+    let _publisher = publisher(&network, &["silent", "--keep"]);
+    let error = network.run(&["sub", "silent", "--timeout", "500"]).error(4);
+    assert!(error.contains("nothing was published by 'silent'"), "{error}");
+    for command in ["pub", "sub"] {
+        let ended = network.run(&[command, "a", "--topic", &"x".repeat(300)]);
+        assert!(ended.code == Some(2) && ended.err.contains("255"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_subscriber_says_that_its_publisher_is_gone_and_finds_the_next() {
+    let network = Network::start();
+    let place = port::take().number.to_string();
+    let arguments = ["news", "--port", &place, "--wait-for", "1"];
+    let mut first = publisher(&network, &arguments);
+    let sub = Process::start(network.command(&["sub", "news", "-n", "2"]));
+    first.write("first");
+    sub.wait_for(|line| (line == "first").then_some(()));
+    drop(first);
+    sub.wait_for(|line| line.contains("no publisher: ").then_some(()));
+    let mut second = publisher(&network, &arguments);
+    second.write("second");
+    sub.wait_for(|line| (line == "second").then_some(()));
+    assert!(end(sub).0.success());
 }
 
 #[test]

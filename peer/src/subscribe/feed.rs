@@ -30,6 +30,8 @@ pub(super) struct Feed {
     version: Cell<u64>,
     stats: Cell<Stats>,
     last_error: RefCell<Option<Error>>,
+    /// A publisher was found after that.
+    recovered: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     /// Connections, which wait for room, or for topics to change.
     connections: RefCell<Vec<Waker>>,
@@ -50,6 +52,7 @@ impl Feed {
             version: Cell::new(1),
             stats: Cell::default(),
             last_error: RefCell::default(),
+            recovered: Cell::new(true),
             reader: RefCell::default(),
             connections: RefCell::default(),
         })
@@ -131,9 +134,22 @@ impl Feed {
         self.last_error.borrow().clone()
     }
 
+    /// A publisher was lost, or could not be found or connected to. Whoever reads the log is told of each kind of trouble once.
     pub(super) fn failed(&self, error: Error) {
-        tracing::debug!("a publisher is lost: {error}");
-        *self.last_error.borrow_mut() = Some(error);
+        let told = self.last_error.replace(Some(error.clone()));
+        let again = !self.recovered.replace(false);
+        if again && told.is_some_and(|told| told.code() == error.code()) {
+            tracing::debug!("no publisher: {error}");
+        } else {
+            tracing::warn!("no publisher: {error}; trying again");
+        }
+    }
+
+    /// There is a publisher.
+    pub(super) fn found(&self) {
+        self.recovered.set(true);
+        self.update(|stats| stats.connected += 1);
+        self.wake_reader();
     }
 
     fn wake_connections(&self) {

@@ -179,8 +179,7 @@ struct Connected {
 impl Connected {
     fn count(&mut self) {
         if !std::mem::replace(&mut self.counted, true) {
-            self.feed.update(|stats| stats.connected += 1);
-            self.feed.wake_reader();
+            self.feed.found();
         }
     }
 }

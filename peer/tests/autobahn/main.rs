@@ -42,9 +42,8 @@ fn client_with_compression() {
 
 #[test]
 fn compression_over_tls() {
-    // The frames are the same, so the tests are content with the little that is peculiar to TLS.
-    if suite::is_whole() {
-        run(Role::Server, Cases::Compression, Secure::Yes);
-        run(Role::Client, Cases::Compression, Secure::Yes);
-    }
+    // The frames are the same, so a few of the cases will do.
+    let cases = if suite::is_whole() { Cases::Compression } else { Cases::SomeCompression };
+    run(Role::Server, cases, Secure::Yes);
+    run(Role::Client, cases, Secure::Yes);
 }
