@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use grenache_transports::ws::{Config, Deflate, Deflater, Error, Kind, Role};
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use crate::frames::{
     BINARY, COMPRESSED, CONTINUATION, FIN, PING, ROLES, TEXT, frame, head, mask_for,
@@ -48,19 +49,15 @@ fn all_agreements() -> Vec<Deflate> {
 
 /// Words that come again at all distances, and bytes that never do.
 fn messages() -> Vec<Vec<u8>> {
-    let mut seed = 1u32;
-    let mut random = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        seed >> 16
-    };
+    let mut rng = StdRng::seed_from_u64(9);
     let words: Vec<String> = (0..2000).map(|word| format!("<{:x}>", word * 7919)).collect();
     let mut sentence = |count: usize| {
-        (0..count).map(|_| &*words[random() as usize % words.len()]).collect::<String>()
+        (0..count).map(|_| &*words[rng.random_range(0..words.len())]).collect::<String>()
     };
     let mut all = vec![String::new(), "a".into(), sentence(3), String::new(), sentence(100)];
     all.extend([sentence(6000), "b".repeat(70_000), sentence(100), String::new()]);
     let mut all: Vec<Vec<u8>> = all.into_iter().map(String::into_bytes).collect();
-    all.insert(5, (0..3000).map(|_| random() as u8).collect());
+    all.insert(5, (0..3000).map(|_| rng.random()).collect());
     all
 }
 
@@ -105,48 +102,74 @@ fn what_is_written_is_read_whatever_was_agreed() {
     }
 }
 
+/// What a payload says to somebody who knows only so much of what was said before.
+fn inflated(payload: &[u8], known: &[u8]) -> Option<Vec<u8>> {
+    let mut zlib = Decompress::new(false);
+    if !known.is_empty() {
+        zlib.set_dictionary(known).expect("a dictionary");
+    }
+    let mut out = Vec::with_capacity(100_000);
+    let payload = [payload, &[0, 0, 0xff, 0xff]].concat();
+    zlib.decompress_vec(&payload, &mut out, FlushDecompress::Sync).ok()?;
+    assert_eq!(zlib.total_in(), payload.len() as u64);
+    Some(out)
+}
+
 #[test]
-fn written_messages_keep_to_the_window_and_forget_what_they_have_to() {
-    let messages = messages();
+fn written_messages_look_back_no_further_than_the_window() {
+    // A word comes again after other words, 26 bytes each, that fill a window or less.
+    let mut rng = StdRng::seed_from_u64(8);
+    let words: Vec<String> =
+        (0..1600).map(|_| format!("{:024x}; ", rng.random::<u128>() >> 32)).collect();
     for bits in (9..=15).map(Some).chain([None]) {
-        for forgets in [false, true] {
-            let agreed = Deflate {
-                server_no_context_takeover: forgets,
-                server_max_window_bits: bits,
-                // That of the other side is another thing.
-                client_no_context_takeover: !forgets,
-                client_max_window_bits: Some(9),
-            };
-            let mut deflater = Deflater::new(Role::Server, agreed);
-            let mut wire = BytesMut::new();
-            for data in &messages {
-                deflater.write_message(&mut wire, Kind::Binary, None, data);
-            }
-            // With a window that is not larger, and so little room that it has to be used.
-            let strict = || Decompress::new_with_window_bits(false, bits.unwrap_or(15));
-            let mut zlib = strict();
-            for (mut payload, data) in payloads(Role::Client, &wire).into_iter().zip(&messages) {
-                payload.extend([0, 0, 0xff, 0xff]);
-                let mut inflated: Vec<u8> = Vec::new();
-                let mut rest = &payload[..];
-                loop {
-                    let (before, mut room) = (zlib.total_in(), [0; 16]);
-                    let out = zlib.total_out();
-                    zlib.decompress(rest, &mut room, FlushDecompress::Sync)
-                        .unwrap_or_else(|error| panic!("{bits:?}: {error}"));
-                    rest = &rest[(zlib.total_in() - before) as usize..];
-                    let written = (zlib.total_out() - out) as usize;
-                    inflated.extend(&room[..written]);
-                    if rest.is_empty() && written < room.len() {
-                        break;
-                    }
-                }
-                assert!(inflated == *data, "{bits:?} {forgets}");
-                if forgets {
-                    zlib = strict();
-                }
+        let window = 1 << bits.unwrap_or(15);
+        let agreed = Deflate {
+            server_max_window_bits: bits,
+            // That of the other side is another thing.
+            client_max_window_bits: Some(if bits == Some(9) { 15 } else { 9 }),
+            ..Deflate::default()
+        };
+        let mut deflater = Deflater::new(Role::Server, agreed);
+        let mut said = Vec::new();
+        let mut looked_back = 0;
+        let fit = window / 26;
+        for lap in [fit / 3, fit * 3 / 4, fit - 2, fit + 2, fit * 5 / 4] {
+            for word in words[..lap].iter().cycle().take(2 * lap) {
+                let mut wire = BytesMut::new();
+                deflater.write_message(&mut wire, Kind::Binary, None, word.as_bytes());
+                let payload = &payloads(Role::Client, &wire)[0];
+                let known = &said[said.len().saturating_sub(window)..];
+                let word = word.as_bytes();
+                assert_eq!(inflated(payload, known).as_deref(), Some(word), "{bits:?}");
+                looked_back += usize::from(payload.len() < word.len() / 2);
+                said.extend(word);
             }
         }
+        assert!(looked_back > 8, "{looked_back} with {bits:?}");
+    }
+}
+
+#[test]
+fn written_messages_stand_alone_if_the_context_is_not_taken_over() {
+    let agreed = Deflate { server_no_context_takeover: true, ..Deflate::default() };
+    let mut deflater = Deflater::new(Role::Server, agreed);
+    let mut wire = BytesMut::new();
+    let messages = messages();
+    for data in &messages {
+        deflater.write_message(&mut wire, Kind::Binary, None, data);
+    }
+    for (payload, data) in payloads(Role::Client, &wire).iter().zip(&messages) {
+        assert!(inflated(payload, b"").as_ref() == Some(data));
+    }
+    // Nor may the other side look back.
+    let first = frame(Role::Client, DEFLATED | TEXT, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
+    let second = frame(Role::Client, DEFLATED | TEXT, b"\xf2\x00\x11\x00\x00");
+    let bytes = [first.clone(), first, second].concat();
+    for (deflate, last) in
+        [(Deflate::default(), text("Hello")), (agreed, Out::Error(Error::Compression))]
+    {
+        let reader = Reader { deflate: Some(deflate), ..Reader::new(Role::Client) };
+        assert_eq!(reader.everywhere(&bytes).0, [text("Hello"), text("Hello"), last]);
     }
 }
 
@@ -424,13 +447,8 @@ fn limits() {
 
 #[test]
 fn messages_that_cannot_be_made_smaller() {
-    let mut seed = 7u64;
-    let data: Vec<u8> = (0..200_000)
-        .map(|_| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (seed >> 56) as u8
-        })
-        .collect();
+    let mut data = vec![0; 200_000];
+    StdRng::seed_from_u64(10).fill_bytes(&mut data);
     let mut deflater = Deflater::new(Role::Server, Deflate::default());
     for size in [1, 2, 50, 51, 52, 63, 64, 65, 100, 1000, 16_383, 16_384, 65_535, 200_000] {
         let mut wire = BytesMut::new();

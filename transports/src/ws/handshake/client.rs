@@ -118,7 +118,6 @@ impl Answer {
             if !complete {
                 return Ok(None);
             }
-            self.head.truncate(self.parser.len());
             let head = self.parser.view(&self.head, true).ok_or(Failure::NotWebSocket)?;
             // Others of its kind may come first (RFC 9110 section 15.2).
             let interim = (100..200).contains(&head.status) && head.status != 101;
