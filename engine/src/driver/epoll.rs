@@ -53,7 +53,7 @@ pub(crate) struct EpollDriver {
     limits: Limits,
     /// By slot.
     ios: Vec<Option<(Key, Io)>>,
-    /// Who had a full round: there may be more, of which no event will tell.
+    /// Who had a full round or was paused: there may be more, of which no event will tell.
     again: Vec<Key>,
     stream_buffers: Rc<Pool>,
     datagram_buffers: Rc<Pool>,
@@ -316,7 +316,9 @@ impl Driver for EpollDriver {
             Some(Io::Stream(stream)) => {
                 stream.paused = false;
                 if stream.readable {
-                    self.receive(key, sockets);
+                    // In the next turn: a task that reads for as long as there is something to read would never end otherwise, if its
+                    // peer fills the socket as fast as it is emptied.
+                    self.again.push(key);
                 }
             }
             _ => {}
