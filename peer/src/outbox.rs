@@ -23,6 +23,8 @@ pub(crate) struct Outbox {
     /// Small things, gathered; before `large`.
     pub(crate) small: BytesMut,
     large: VecDeque<Bytes>,
+    /// A piece has gone since somebody asked.
+    moved: bool,
 }
 
 impl Outbox {
@@ -32,6 +34,7 @@ impl Outbox {
             high_water: high_water.max(1),
             small: BytesMut::new(),
             large: VecDeque::new(),
+            moved: false,
         }
     }
 
@@ -64,6 +67,7 @@ impl Outbox {
                 self.large.pop_front();
             }
             self.channel.send(piece);
+            self.moved = true;
         }
     }
 
@@ -75,6 +79,11 @@ impl Outbox {
     /// Waits until all has left. To be called when nothing is to be added and no large bytes wait.
     pub(crate) fn poll_empty(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         pin!(self.channel.drained(1)).poll(context)
+    }
+
+    /// Whether a piece of something large has gone into the connection since this was asked last: so there was room for it.
+    pub(crate) fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     pub(crate) fn has_large(&self) -> bool {

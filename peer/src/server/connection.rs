@@ -130,6 +130,9 @@ impl Connection {
                 Read::Waiting | Read::Full => {}
             }
             self.outbox.flush();
+            if self.outbox.has_moved() {
+                self.patience.renew();
+            }
             if freed || (matches!(read, Read::Full) && self.can_read()) {
                 continue;
             }

@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+/// A connection, without or with TLS.
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     received: Vec<u8>,
 }
 
@@ -38,10 +39,47 @@ impl Client {
         let stream = TcpStream::connect(addr).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
+        Client::over(stream)
+    }
+
+    /// With little room for what is received, so that the other side notices soon that it is not read.
+    pub(crate) fn narrow(addr: SocketAddr) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        socket.set_recv_buffer_size(64 * 1024).expect("a size");
+        socket.connect(&addr.into()).expect("a connection");
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        Client::over(stream)
+    }
+
+    /// Reads so many bytes and throws them away, no more than `pace` in a millisecond.
+    pub(crate) fn read_slowly(&mut self, length: usize, pace: u128) {
+        let (start, mut buffer) = (Instant::now(), vec![0; 256 * 1024]);
+        let mut count = self.received.len();
+        self.received.clear();
+        while count < length {
+            while count as u128 > pace * start.elapsed().as_millis() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let read = self.stream.read(&mut buffer).expect("more");
+            assert!(read > 0, "ended at {count}");
+            count += read;
+        }
+    }
+
+    pub(crate) fn finish(&mut self) -> &mut Client {
+        self.stream.shutdown(Shutdown::Write).expect("half closed");
+        self
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub(crate) fn over(stream: S) -> Client<S> {
         Client { stream, received: Vec::new() }
     }
 
-    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client<S> {
         self.stream.write_all(bytes.as_ref()).expect("sent");
         self
     }
@@ -56,11 +94,6 @@ impl Client {
         let answer = self.call(body);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.text().to_owned()
-    }
-
-    pub(crate) fn finish(&mut self) -> &mut Client {
-        self.stream.shutdown(Shutdown::Write).expect("half closed");
-        self
     }
 
     /// Reads an answer, also one to HEAD or an interim one, which have no body.
@@ -113,7 +146,7 @@ impl Client {
         (size > 0).then_some(data)
     }
 
-    fn take(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         while self.received.len() < length {
             assert!(self.read(), "ended in a body, at {} of {length}", self.received.len());
         }

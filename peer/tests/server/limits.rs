@@ -1,12 +1,12 @@
 //! Limits, and what those see who are over one.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use grenache_engine::DriverChoice;
 use grenache_peer::server::Config;
 
-use crate::client::post;
+use crate::client::{Client, post};
 use crate::gzip::{gzip, post as gzipped};
 use crate::{Rig, on_both, until, with};
 
@@ -233,13 +233,11 @@ fn clients_that_do_not_read() {
         });
         assert_eq!(rig.worker.stats().in_flight, 0);
         // Who reads slowly but steadily is served.
-        let mut slow = rig.client();
-        slow.send(post(r#"["r","many",3000000]"#));
-        let (mut count, mut buffer) = (0, vec![0; 100_000]);
-        while count < 3_000_000 {
-            std::thread::sleep(Duration::from_millis(20));
-            count += slow.stream.read(&mut buffer).expect("more");
-        }
+        let mut slow = Client::narrow(rig.worker.addr());
+        slow.send(post(r#"["r","many",12000000]"#));
+        let start = Instant::now();
+        slow.read_slowly(12_000_000, 20_000);
+        assert!(start.elapsed() > Duration::from_millis(500));
     });
 }
 
