@@ -18,7 +18,7 @@ pub enum Overflow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Bytes that may wait for one subscriber, each message with 64 more for its place. Messages of one publication are shared
-    /// by all subscribers, but each counts for every one of them. 1 MiB.
+    /// by all subscribers, but each counts for every one of them. One may wait by itself whatever its length. 1 MiB.
     pub high_water: usize,
     /// What becomes of a message beyond it. [`Overflow::DropOldest`].
     pub overflow: Overflow,

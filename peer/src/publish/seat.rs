@@ -16,8 +16,10 @@ use super::stats::Counters;
 use super::topics::{Refused, Topics};
 use super::{Config, Overflow};
 use crate::channel::Channel;
+use crate::outbox::Outbox;
 
-/// Bytes that go into a connection's own queue, where they cannot be dropped any more. Enough to keep it sending.
+/// Bytes that go into a connection's own queue, where they cannot be dropped any more. Enough to keep it sending. A longer frame
+/// goes there piece by piece.
 const AHEAD: usize = 64 * 1024;
 
 /// From this length on, a frame is shared with the connection instead of copied.
@@ -88,10 +90,12 @@ impl Seat {
             return;
         }
         let frame = publication.frame(self.is_topical());
-        if self.backlog_bytes.get() == 0 && self.has_room(frame.len()) {
+        let waiting = self.backlog_bytes.get();
+        if waiting == 0 && self.has_room(frame.len()) {
             return self.send(frame);
         }
-        if self.backlog_bytes.get() + frame.len() + PLACE <= self.config.high_water {
+        // One may always wait by itself: it would never get through otherwise.
+        if waiting == 0 || waiting + frame.len() + PLACE <= self.config.high_water {
             return self.keep(frame.clone());
         }
         match self.config.overflow {
@@ -121,18 +125,26 @@ impl Seat {
 
     /// Lets what waits leave, as far as there is room, and has the connection's task woken when there is more. True if the
     /// subscriber is to be disconnected because it does not keep up.
-    pub(crate) fn poll(&self, context: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&self, outbox: &mut Outbox, context: &mut Context<'_>) -> bool {
         if !self.connection.borrow().will_wake(context.waker()) {
             *self.connection.borrow_mut() = context.waker().clone();
         }
-        while self.backlog_bytes.get() > 0 && !self.held.get() {
+        while self.backlog_bytes.get() > 0 {
             while self.has_room(0) {
                 let Some(frame) = self.pop() else { break };
                 self.moved.set(true);
-                self.send(&frame);
+                if frame.len() <= AHEAD {
+                    self.send(&frame);
+                } else {
+                    self.counters.sent.add(1);
+                    outbox.push(frame);
+                    outbox.flush();
+                    self.held.set(outbox.has_large());
+                }
             }
             // Sending may have made room; a broken connection is noticed by whoever reads from it.
-            if self.backlog_bytes.get() == 0
+            if self.held.get()
+                || self.backlog_bytes.get() == 0
                 || !matches!(
                     pin!(self.channel.drained(AHEAD / 2)).poll(context),
                     Poll::Ready(Ok(()))
@@ -146,7 +158,7 @@ impl Seat {
 
     /// Whether all has left.
     pub(super) fn is_flushed(&self) -> bool {
-        self.backlog_bytes.get() == 0 && self.channel.queued() == 0
+        self.backlog_bytes.get() == 0 && !self.held.get() && self.channel.queued() == 0
     }
 
     pub(super) fn channel(&self) -> &Channel {
@@ -164,8 +176,7 @@ impl Seat {
     }
 
     fn has_room(&self, length: usize) -> bool {
-        let queued = self.channel.queued();
-        !self.held.get() && (queued == 0 || queued + length <= AHEAD)
+        !self.held.get() && self.channel.queued() + length <= AHEAD
     }
 
     fn send(&self, frame: &Bytes) {

@@ -46,7 +46,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long anything may take to come after a ping. Then the connection is broken off.
     pub ping_timeout: Duration,
-    /// Compress messages of WebSockets that offer it (permessage-deflate), in both directions. It takes some 300 KB for each.
+    /// Compress messages of WebSockets that offer it (permessage-deflate), in both directions, but for what is published. It
+    /// takes some 300 KB for each.
     pub deflate: bool,
     /// How long a client may leave its answers unread. Then the connection is broken off.
     pub write_timeout: Duration,

@@ -228,6 +228,16 @@ impl Server {
         self.stage.get() != Stage::Serving
     }
 
+    /// Until when clients may ask although the server drains.
+    fn grace_end(&self) -> Option<Duration> {
+        let end = self.draining_since.get().saturating_add(self.config.drain_grace);
+        self.is_draining().then_some(end)
+    }
+
+    fn grace_is_over(&self) -> bool {
+        self.grace_end().is_some_and(|end| now() >= end)
+    }
+
     fn is_aborting(&self) -> bool {
         self.stage.get() == Stage::Aborting
     }

@@ -173,7 +173,8 @@ pub(super) fn poll_work<T>(
     polled
 }
 
-fn panicked(counters: &Counters, panic: &(dyn Any + Send)) -> String {
+/// Counts and logs a panic of what others have written.
+pub(super) fn panicked(counters: &Counters, panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!("a handler panicked: {}", text.unwrap_or("no message"));

@@ -1,14 +1,14 @@
 //! What a handler gives, and how it goes out.
 
 use bytes::{Bytes, BytesMut};
-use grenache_transports::http::{self, BadField, Field, Framing, Limit, Persistence, response};
+use grenache_transports::http::{self, Field, Framing, Limit, Persistence, response};
 use serde::Serialize;
 
 use crate::envelope;
 use crate::error::Error;
 use crate::json::Json;
 
-/// From this length on, a result is handed to the connection instead of copied.
+/// From this length on, an answer is handed to the connection instead of copied.
 pub(super) const HAND_OVER: usize = 16 * 1024;
 
 /// What a handler answers.
@@ -76,7 +76,7 @@ impl Form<'_> {
         outcome: &Result<Reply, String>,
     ) -> Option<Bytes> {
         match outcome {
-            Ok(Reply(result)) if result.as_bytes().len() < HAND_OVER => {
+            Ok(Reply(result)) if rid.as_bytes().len() + result.as_bytes().len() < HAND_OVER => {
                 // `[rid,null,result]`
                 let length = rid.as_bytes().len() + result.as_bytes().len() + 8;
                 self.head(out, 200, length);
@@ -106,12 +106,18 @@ impl Form<'_> {
 
     fn head(&self, out: &mut BytesMut, status: u16, length: usize) {
         let length = Framing::Length(length as u64);
-        let says = match status {
-            405 => Field::new("allow", b"POST"),
-            426 => Field::new("sec-websocket-version", b"13"),
-            _ => Err(BadField),
+        let says: &[(&str, &[u8])] = match status {
+            405 => &[("allow", b"POST")],
+            // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
+            426 => &[
+                ("upgrade", b"websocket"),
+                ("connection", b"upgrade"),
+                ("sec-websocket-version", b"13"),
+            ],
+            _ => &[],
         };
-        let fields = says.as_ref().map_or(&[][..], std::slice::from_ref);
-        response::write_head(out, status, self.persistence, self.date, fields, length);
+        let fields: Vec<_> =
+            says.iter().filter_map(|(name, value)| Field::new(name, value).ok()).collect();
+        response::write_head(out, status, self.persistence, self.date, &fields, length);
     }
 }

@@ -4,13 +4,17 @@ mod client;
 mod ends;
 mod gzip;
 mod limits;
+mod socket;
 mod stream;
+mod websocket;
 mod wire;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use grenache_engine::{DriverChoice, sleep};
@@ -18,6 +22,7 @@ use grenache_peer::server::{self, Reply, Request, Services};
 use grenache_peer::{Error, Json, Worker, worker};
 
 use client::Client;
+use socket::Socket;
 
 /// Runs a test against a worker on each driver.
 fn on_both(test: impl Fn(&Rig)) {
@@ -64,6 +69,10 @@ impl Rig {
         Client::connect(self.worker.addr())
     }
 
+    fn socket(&self) -> Socket {
+        Socket::connect(self.worker.addr())
+    }
+
     fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
@@ -81,6 +90,15 @@ impl Drop for Noticed {
         if self.1.get() {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as it was told, when it was dropped");
     }
 }
 
@@ -103,6 +121,20 @@ fn add_services(services: &mut Services, begun: Arc<AtomicUsize>, dropped: Arc<A
     services.add("panic", panic_later);
     services.add("panic at once", |_| -> std::future::Ready<Result<Reply, Error>> {
         panic!("as it was told, before anything")
+    });
+    services.add("panic when dropped", |request| {
+        let bomb = Bomb;
+        poll_fn(move |_| {
+            let _bomb = &bomb;
+            Poll::Ready(Ok::<Reply, Error>(request.payload().clone().into()))
+        })
+    });
+    services.add("never dropped quietly", |_| {
+        let bomb = Bomb;
+        poll_fn(move |_| {
+            let _bomb = &bomb;
+            Poll::<Result<Reply, Error>>::Pending
+        })
     });
     services.add("who", |request| async move {
         let header = request.header("X-Test").map(str::to_owned);
@@ -137,6 +169,12 @@ fn add_services(services: &mut Services, begun: Arc<AtomicUsize>, dropped: Arc<A
     });
     services.add("many", |request| async move {
         Ok::<_, Error>(Json::of(&"x".repeat(request.json()?))?.into())
+    });
+    // So many bytes after so many milliseconds.
+    services.add("many later", |request| async move {
+        let (millis, size) = request.json()?;
+        sleep(Duration::from_millis(millis)).await;
+        Ok::<_, Error>(Json::of(&"x".repeat(size))?.into())
     });
     services.add("blocking", |request| async move {
         let number: u64 = request.json()?;

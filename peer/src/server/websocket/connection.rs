@@ -144,11 +144,14 @@ impl Connection {
             }
             self.answer();
             self.outbox.flush();
+            if self.outbox.has_moved() {
+                self.progress();
+            }
             if let Some(seat) = &self.seat {
                 seat.hold(self.outbox.has_large());
-                let overflown = seat.poll(context);
+                let overflown = seat.poll(&mut self.outbox, context);
                 if seat.has_moved() {
-                    self.patience.renew();
+                    self.progress();
                 }
                 if overflown {
                     self.leave(code::POLICY, "messages are not read fast enough");
@@ -169,11 +172,17 @@ impl Connection {
                 return Next::GoOn;
             }
             match self.outbox.poll_room(context) {
-                Poll::Ready(Ok(())) => self.patience.renew(),
+                Poll::Ready(Ok(())) => self.progress(),
                 Poll::Ready(Err(_)) => return Next::Over,
                 Poll::Pending => return Next::GoOn,
             }
         }
+    }
+
+    /// The client has taken something of what there is for it: it is alive, even if it says nothing meanwhile.
+    fn progress(&mut self) {
+        self.patience.renew();
+        self.keep_alive.heard(now());
     }
 
     fn can_read(&self) -> bool {
@@ -240,6 +249,8 @@ impl Connection {
 
     /// A message has come.
     fn message(&mut self, message: Bytes, context: &mut Context<'_>) {
+        // From here on it is counted as a request in hand.
+        self.held.resize(0, 0);
         if let Some(seat) = &self.seat {
             // Others say nothing that matters; Node's publisher does not listen either.
             if seat.is_topical() && seat.change(&message).is_err() {
@@ -275,9 +286,7 @@ impl Connection {
     /// A place among the requests in hand.
     fn flight(&self, bytes: usize) -> Option<Flight> {
         let server = &self.server;
-        let late = server.is_draining()
-            && now() >= server.draining_since.get().saturating_add(server.config.drain_grace);
-        if late || self.calls.running() >= server.config.max_concurrent {
+        if server.grace_is_over() || self.calls.running() >= server.config.max_concurrent {
             server.counters.refused.add(1);
             return None;
         }
@@ -299,30 +308,32 @@ impl Connection {
     }
 
     fn write(&mut self, rid: &Json, outcome: &Result<Reply, String>) {
-        let small = &mut self.outbox.small;
-        if let Some(deflater) = &mut self.deflater {
-            let body = reply::envelope(rid, outcome);
-            return deflater.write_message(small, Kind::Text, None, &body);
-        }
-        match outcome {
-            Ok(Reply(result)) if result.as_bytes().len() < HAND_OVER => {
-                // `[rid,null,result]`
-                let length = rid.as_bytes().len() + result.as_bytes().len() + 8;
+        if let (None, Ok(Reply(result))) = (&self.deflater, outcome) {
+            // `[rid,null,result]`
+            let length = rid.as_bytes().len() + result.as_bytes().len() + 8;
+            if length < HAND_OVER {
+                let small = &mut self.outbox.small;
                 frame::write_message_header(small, Kind::Text, length);
-                envelope::encode_reply(small, rid, Ok(result));
-            }
-            outcome => {
-                let body = reply::envelope(rid, outcome);
-                frame::write_message_header(small, Kind::Text, body.len());
-                self.outbox.push(body);
+                return envelope::encode_reply(small, rid, Ok(result));
             }
         }
+        self.write_message(reply::envelope(rid, outcome));
     }
 
     fn write_busy(&mut self, rid: &Json) {
         let mut body = BytesMut::new();
         envelope::encode_busy(&mut body, rid);
-        frame::write_message(&mut self.outbox.small, Kind::Text, None, &body);
+        self.write_message(body.freeze());
+    }
+
+    fn write_message(&mut self, body: Bytes) {
+        if let Some(deflater) = &mut self.deflater {
+            let mut frame = BytesMut::new();
+            deflater.write_message(&mut frame, Kind::Text, None, &body);
+            return self.outbox.push(frame.freeze());
+        }
+        frame::write_message_header(&mut self.outbox.small, Kind::Text, body.len());
+        self.outbox.push(body);
     }
 
     /// Says why it ends, once. Nothing is read any more.
@@ -343,6 +354,12 @@ impl Connection {
         if self.over {
             return false;
         }
+        // Whoever asks in time is answered; then it ends, whatever else may come.
+        if !self.leaving && self.server.grace_is_over() && self.calls.is_empty() {
+            self.leave(code::GOING_AWAY, "the server goes down");
+            self.outbox.flush();
+            return true;
+        }
         if let Some(wait) = self.waits_for() {
             if self.patience.is_over(wait, &self.server.config, context) {
                 return self.expire(wait);
@@ -357,9 +374,6 @@ impl Connection {
         if self.leaving || self.is_behind() {
             return Some(Wait::Reader);
         }
-        if self.server.is_draining() && self.calls.is_empty() {
-            return Some(Wait::Draining);
-        }
         self.decoder.is_within().then_some(Wait::Request)
     }
 
@@ -371,18 +385,18 @@ impl Connection {
     /// The time is up. True if something is to be done about it.
     fn expire(&mut self, wait: Wait) -> bool {
         match wait {
-            Wait::Draining => self.leave(code::GOING_AWAY, "the server goes down"),
             Wait::Request => {
                 self.server.counters.malformed.add(1);
                 self.leave(code::POLICY, "message not complete in time");
+                self.outbox.flush();
+                true
             }
-            Wait::Reader | Wait::Idle | Wait::Piece => {
+            Wait::Reader | Wait::Idle | Wait::Draining | Wait::Piece => {
                 self.channel.abort();
                 self.over = true;
-                return false;
+                false
             }
         }
-        true
     }
 
     /// Pings a client that says nothing, and gives up one that does not answer. True if something is to be done.
@@ -405,7 +419,10 @@ impl Connection {
             }
             Due::Nothing => {}
         }
-        let next = self.keep_alive.next();
+        let mut next = self.keep_alive.next();
+        if let Some(end) = self.server.grace_end().filter(|end| *end > now) {
+            next = next.min(end);
+        }
         // A timer that comes too early is set again then; so most messages leave it as it is.
         let set = |timer: &Sleep| timer.deadline() > now && timer.deadline() <= next;
         if !self.timer.as_ref().is_some_and(set) {

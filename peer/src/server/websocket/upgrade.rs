@@ -1,5 +1,6 @@
 //! From HTTP to a WebSocket.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +9,7 @@ use grenache_transports::ws::{Deflate, handshake::Offer};
 
 use crate::publish::PROTOCOL;
 use crate::server::Server;
+use crate::server::owed;
 use crate::server::reply::Answer;
 use crate::server::request::{Origin, Peer, Visitor};
 
@@ -29,7 +31,12 @@ pub(super) struct Topical(pub(super) bool);
 impl Server {
     /// Whether a client may ask anything; the answer if not.
     pub(in crate::server) fn admit(&self, head: &Head<'_>, peer: &Peer) -> Result<(), Answer> {
-        if self.services.admits(&Visitor { peer, target: head.target, headers: head.headers }) {
+        let visitor = Visitor { peer, target: head.target, headers: head.headers };
+        let admits = catch_unwind(AssertUnwindSafe(|| self.services.admits(&visitor)));
+        if admits.unwrap_or_else(|panic| {
+            owed::panicked(&self.counters, &*panic);
+            false
+        }) {
             return Ok(());
         }
         self.counters.refused.add(1);
@@ -60,7 +67,11 @@ impl Server {
             return Err(Answer::text(503, "too many subscribers"));
         }
         let protocol = (subscribes == Some(Topical(true))).then_some(PROTOCOL);
-        let deflate = if self.config.deflate { offer.deflate() } else { None };
+        // What is published is encoded once for all, who may have agreed upon different things.
+        let deflate = match subscribes {
+            None if self.config.deflate => offer.deflate(),
+            _ => None,
+        };
         let mut answer = BytesMut::new();
         offer.accept(&mut answer, protocol, deflate);
         let lines = Bytes::copy_from_slice(head.headers.as_bytes());
