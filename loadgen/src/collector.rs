@@ -8,10 +8,10 @@ use hdrhistogram::Histogram;
 
 use crate::core::{Part, Phase};
 use crate::outcome::{
-    Distribution, Environment, Generator, Latency, Load, Outcome, Pace, Requests, SCHEMA, Second,
-    Server,
+    Distribution, Environment, Generator, Heard, Latency, Load, Outcome, Pace, Requests, SCHEMA,
+    Second, Server,
 };
-use crate::plan::{End, Plan};
+use crate::plan::{End, Plan, What};
 use crate::process::Usage;
 use crate::recorder::{Counts, Slice};
 use crate::tick::Tick;
@@ -48,6 +48,8 @@ pub(crate) struct Collector {
     open: bool,
     idle: Idle,
     server_pid: Option<u32>,
+    /// Of a run that listens: connections that read nothing.
+    listens: Option<usize>,
     /// Requests that were to be sent, if they were counted.
     wanted: Option<u64>,
     /// Seconds that not all cores have told of.
@@ -100,6 +102,10 @@ impl Collector {
             open: matches!(plan.pace, Pace::Open { .. }),
             idle: plan.idle,
             server_pid: plan.server_pid,
+            listens: match plan.what {
+                What::Listen { stalled, .. } => Some(stalled),
+                _ => None,
+            },
             wanted: match plan.end {
                 End::After(_) => None,
                 End::Requests(all) => Some(all),
@@ -155,6 +161,7 @@ impl Collector {
             slice.in_flight += other.slice.in_flight;
             slice.connections += other.slice.connections;
             slice.measured += other.slice.measured;
+            slice.extremes = extremes(slice.extremes, other.slice.extremes);
             ended = ended.max(other.ended);
         }
         let length = ended.saturating_sub(began).as_secs_f64();
@@ -163,6 +170,7 @@ impl Collector {
                 self.window.begin = Some(ended);
                 // Requests of the window's first moment may be counted here already; answers belong to the time of the slice.
                 let arrived = std::mem::take(&mut slice.counts.arrived);
+                slice.counts.heard_bytes = 0;
                 self.total.counts.add(&slice.counts);
                 slice.counts.arrived = arrived;
             }
@@ -171,9 +179,11 @@ impl Collector {
                 add(&mut self.total, &slice);
             }
             Phase::Drain => {
-                let arrived = self.total.counts.arrived;
+                let Counts { arrived, heard_bytes, .. } = self.total.counts;
                 add(&mut self.total, &slice);
                 self.total.counts.arrived = arrived;
+                self.total.counts.heard_bytes = heard_bytes;
+                self.total.extremes = slice.extremes;
                 self.total.measured += slice.measured;
             }
         }
@@ -249,6 +259,11 @@ impl Collector {
                 resident: after.resident,
             }
         });
+        let heard = self.listens.map(|stalled| {
+            let (fewest, most) = self.total.extremes.unwrap_or_default();
+            let bytes = self.total.counts.heard_bytes;
+            Heard { stalled, messages: arrived, bytes, byte_rate: per_second(bytes), fewest, most }
+        });
         let busy = share(used.iter().map(|(active, _)| *active).max().unwrap_or_default());
         let mut outcome = Outcome {
             schema: SCHEMA,
@@ -284,6 +299,7 @@ impl Collector {
                 ..Generator::default()
             },
             server,
+            heard,
             ..Outcome::default()
         };
         if let Some(wanted) = self.wanted.filter(|wanted| sent < *wanted && !interrupted) {
@@ -293,6 +309,14 @@ impl Collector {
         }
         remark(&mut outcome, slept);
         outcome
+    }
+}
+
+/// The least and the greatest of both.
+fn extremes(one: Option<(u64, u64)>, other: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    match (one, other) {
+        (Some((least, most)), Some((less, more))) => Some((least.min(less), most.max(more))),
+        _ => one.or(other),
     }
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Group {
     /// Lanes, with and without a connection, and how many of them there may be.
     pub(crate) lanes: Cell<usize>,
     pub(crate) max_lanes: usize,
+    /// So many of them, the first, connect and then read nothing.
+    pub(crate) stalled: usize,
     /// Connections being made.
     pub(crate) opening: Cell<usize>,
 }
@@ -73,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) groups: RefCell<Vec<Rc<Group>>>,
     /// Connections rather than datagrams.
     pub(crate) is_stream: bool,
+    /// Nothing is asked: what comes is counted.
+    pub(crate) listens: bool,
     pub(crate) connector: Option<Connector>,
     pub(crate) timeout: Duration,
     pub(crate) in_flight: usize,
@@ -91,6 +95,7 @@ impl Shared {
             recorder: RefCell::new(Recorder::new()),
             groups: RefCell::default(),
             is_stream: plan.what.is_stream(),
+            listens: plan.what.listens(),
             connector,
             timeout: plan.timeout,
             in_flight: plan.in_flight,

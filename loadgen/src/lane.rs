@@ -54,6 +54,10 @@ pub(crate) async fn run(shared: Rc<Shared>, group: Rc<Group>, number: usize) {
                     shared.tried();
                 }
                 let open = Open { shared: &shared, group: &group, number };
+                if number < group.stalled {
+                    // It reads nothing as long as it lasts.
+                    std::future::pending::<()>().await;
+                }
                 Lane::new(&open, socket, talk).converse().await
             }
             Err(why) => {
@@ -141,6 +145,10 @@ async fn open(channel: &Channel, talk: &mut dyn Talk) -> Result<(), String> {
         };
         return Err(broken.why.into_owned());
     }
+    talk.greet(now(), &mut out);
+    if !out.is_empty() {
+        channel.write(&out);
+    }
     Ok(())
 }
 
@@ -168,6 +176,9 @@ struct Lane<'a> {
 impl<'a> Lane<'a> {
     fn new(open: &'a Open<'a>, socket: Socket, talk: Box<dyn Talk>) -> Self {
         let asked = VecDeque::new();
+        if open.shared.listens {
+            open.shared.recorder.borrow_mut().listens(open.number);
+        }
         Self { open, socket, talk, asked, first: 0, in_flight: 0, used: false, timer: None }
     }
 
@@ -181,6 +192,9 @@ impl<'a> Lane<'a> {
         })
         .await;
         if let Some(broken) = ended {
+            if self.open.shared.listens {
+                self.open.shared.recorder.borrow_mut().lost(now(), &broken);
+            }
             while let Some(times) = self.pop() {
                 self.over(times, Verdict::Failed(broken.fault, broken.why.clone()));
             }
@@ -244,9 +258,20 @@ impl<'a> Lane<'a> {
             for (number, verdict) in answers.drain(..) {
                 self.answered(number, verdict);
             }
+            if self.open.shared.listens {
+                self.heard();
+            }
             if let Err(broken) = received {
                 return Poll::Ready(broken);
             }
+        }
+    }
+
+    fn heard(&mut self) {
+        let heard = self.talk.heard();
+        if heard.messages > 0 {
+            self.used = true;
+            self.open.shared.recorder.borrow_mut().heard(self.open.number, heard, now());
         }
     }
 

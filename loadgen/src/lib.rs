@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod payload;
 pub mod plan;
 mod process;
+pub mod publisher;
 mod recorder;
 pub mod report;
 pub mod run;

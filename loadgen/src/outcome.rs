@@ -28,12 +28,16 @@ pub struct Outcome {
     pub interrupted: bool,
     /// What became of the requests of the window.
     pub requests: Requests,
-    /// Right answers that arrived within the window, per second.
+    /// Right answers that arrived within the window, per second; of `sub` messages heard, of `pub` messages published.
     pub rate: f64,
     /// How long answers took.
     pub latency: Latency,
     /// The window second by second. The last one may be shorter.
     pub seconds: Vec<Second>,
+    /// What subscribers heard, of `sub`.
+    pub heard: Option<Heard>,
+    /// What became of publications, of `pub`.
+    pub published: Option<Published>,
     /// What the generator itself needed, and whether it was the bottleneck.
     pub generator: Generator,
     /// What the server needed, if its process was named by `--server-pid`.
@@ -147,7 +151,7 @@ pub struct Requests {
     pub answered: u64,
     /// Of those, answers that found nothing: an empty lookup, an item that is not there.
     pub empty: u64,
-    /// Sent and not rightly answered, by kind of failure.
+    /// Sent and not rightly answered, by kind of failure; of `sub` subscriptions that ended.
     pub failed: BTreeMap<Fault, u64>,
     /// Still in flight when the run was interrupted.
     pub abandoned: u64,
@@ -175,6 +179,56 @@ impl Requests {
     pub fn failed_share(&self) -> f64 {
         let due = self.sent + self.unsent;
         if due == 0 { 0.0 } else { (self.failures() + self.unsent) as f64 / due as f64 }
+    }
+}
+
+/// What subscribers heard within the window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Heard {
+    /// Connections that read nothing, on purpose.
+    pub stalled: usize,
+    /// Messages that the others received.
+    pub messages: u64,
+    /// What these messages said, in bytes.
+    pub bytes: u64,
+    /// The same per second.
+    pub byte_rate: f64,
+    /// Messages of the subscriber that received the fewest.
+    pub fewest: u64,
+    /// And of that which received the most.
+    pub most: u64,
+}
+
+/// What a publisher counted within the window.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Published {
+    /// Messages published.
+    pub messages: u64,
+    /// Messages that were refused because too many waited to be sent.
+    pub refused: u64,
+    /// Subscribers in the end.
+    pub subscribers: u64,
+    /// Messages given to subscribers' connections, once for each.
+    pub sent: u64,
+    /// Messages dropped because a subscriber did not keep up, once for each.
+    pub dropped: u64,
+    /// Subscribers that were disconnected because they did not keep up.
+    pub disconnected: u64,
+}
+
+impl Outcome {
+    /// How often what was wanted has happened: right answers, or messages that came, or were sent.
+    pub fn achieved(&self) -> u64 {
+        match (&self.heard, &self.published) {
+            (Some(heard), _) => heard.messages,
+            (_, Some(published)) => published.sent,
+            _ => self.requests.answered,
+        }
+    }
+
+    /// It is of publications, not of requests.
+    pub fn is_of_publications(&self) -> bool {
+        self.heard.is_some() || self.published.is_some()
     }
 }
 

@@ -72,6 +72,13 @@ pub enum What {
     Rpc(Payload, Transport),
     /// That a WebSocket server send back messages of so many bytes.
     Echo(usize),
+    /// Nothing: what a publisher sends is counted.
+    Listen {
+        /// Only topics that begin with this. Without it all is taken, raw.
+        topic: Option<String>,
+        /// Connections, of all, that read nothing.
+        stalled: usize,
+    },
     /// A grape: who offers a service.
     GrapeLookup,
     /// A grape: that a service is offered on this port.
@@ -129,6 +136,7 @@ impl What {
             Self::Http { .. } => "http",
             Self::Rpc(..) => "rpc",
             Self::Echo(_) => "ws echo",
+            Self::Listen { .. } => "sub",
             Self::GrapeLookup => "grape lookup",
             Self::GrapeAnnounce(_) => "grape announce",
             Self::GrapePut(_) => "grape put",
@@ -144,16 +152,24 @@ impl What {
             Self::Http { path, body: None } => format!("GET {path}"),
             Self::Http { path, body: Some(body) } => format!("POST {path}, {} bytes", body.len()),
             Self::Echo(bytes) => format!("{bytes} bytes"),
+            Self::Listen { topic: Some(topic), .. } => format!("topics {topic}*"),
             Self::Rpc(payload, _) | Self::GrapePut(payload) => payload.to_string(),
             Self::GrapeAnnounce(port) | Self::DhtAnnounce(port) => format!("port {port}"),
             Self::GrapeGet(key) => key.clone(),
-            Self::GrapeLookup | Self::DhtGetPeers => String::new(),
+            Self::Listen { topic: None, .. } | Self::GrapeLookup | Self::DhtGetPeers => {
+                String::new()
+            }
         }
     }
 
     /// Over WebSocket.
     pub fn is_websocket(&self) -> bool {
-        matches!(self, Self::Rpc(_, Transport::Ws) | Self::Echo(_))
+        matches!(self, Self::Rpc(_, Transport::Ws) | Self::Echo(_) | Self::Listen { .. })
+    }
+
+    /// Nothing is asked.
+    pub fn listens(&self) -> bool {
+        matches!(self, Self::Listen { .. })
     }
 
     /// Over connections rather than datagrams.
@@ -252,6 +268,13 @@ impl Plan {
                 next: Cell::new(index % target.addrs.len()),
                 lanes: Cell::new(0),
                 max_lanes: self.connections_of(number, (index, cores)),
+                stalled: match self.what {
+                    What::Listen { stalled, .. } => {
+                        let all = self.portion(stalled as u64, number) as usize;
+                        all / cores + usize::from(index < all % cores)
+                    }
+                    _ => 0,
+                },
                 opening: Cell::new(0),
             })
         };
@@ -276,6 +299,9 @@ impl Plan {
                 return websocket(Content::rpc(&target.services, payloads, seed));
             }
             What::Echo(bytes) => return websocket(Content::echo(*bytes, seed)),
+            What::Listen { topic, .. } => {
+                return websocket(Content::listen(topic.clone(), seed));
+            }
             What::Rpc(payload, Transport::Http) => {
                 let payloads = Turns::new(payload.sample(seed));
                 Question::Rpc { services: services(), payloads, rids: Rids::new() }

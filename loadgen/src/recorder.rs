@@ -8,7 +8,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::outcome::Fault;
-use crate::talk::Verdict;
+use crate::talk::{Broken, Heard, Verdict};
 
 /// A request that leaves this much after its time is late.
 pub(crate) const LATE: Duration = Duration::from_millis(1);
@@ -32,6 +32,8 @@ pub(crate) struct Slice {
     pub(crate) connections: u64,
     /// Of those in flight, requests of the window.
     pub(crate) measured: u64,
+    /// Messages heard within the window by the subscriber with the fewest and by that with the most, if there are any.
+    pub(crate) extremes: Option<(u64, u64)>,
 }
 
 impl Slice {
@@ -44,6 +46,7 @@ impl Slice {
             in_flight: 0,
             connections: 0,
             measured: 0,
+            extremes: None,
         }
     }
 }
@@ -59,8 +62,10 @@ pub(crate) struct Counts {
     pub(crate) unsent: u64,
     /// Requests that the generator itself took up late: its thread did not run in time.
     pub(crate) slept: u64,
-    /// Right answers that arrived within the time of this slice, whenever they were asked for.
+    /// Right answers, and messages that nobody asked for, that arrived within the time of this slice.
     pub(crate) arrived: u64,
+    /// Bytes of the messages among them that nobody asked for.
+    pub(crate) heard_bytes: u64,
     pub(crate) unasked: u64,
     pub(crate) connected: u64,
     pub(crate) connect_failed: u64,
@@ -79,6 +84,7 @@ impl Counts {
         self.unsent += other.unsent;
         self.slept += other.slept;
         self.arrived += other.arrived;
+        self.heard_bytes += other.heard_bytes;
         self.unasked += other.unasked;
         self.connected += other.connected;
         self.connect_failed += other.connect_failed;
@@ -101,6 +107,8 @@ pub(crate) struct Recorder {
     /// The time that is measured. What is before it is warm-up.
     window: Range<Duration>,
     slice: Slice,
+    /// Messages that each lane has heard within the window; none of a lane that does not listen.
+    heard: Vec<Option<u64>>,
     /// When the last right answer came, or the last request of an open loop was due, or the run began.
     alive: Duration,
 }
@@ -108,7 +116,8 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new() -> Self {
         let slice = Slice::new();
-        Self { window: Duration::MAX..Duration::MAX, slice, alive: Duration::ZERO }
+        let window = Duration::MAX..Duration::MAX;
+        Self { window, slice, heard: Vec::new(), alive: Duration::ZERO }
     }
 
     /// Sets the window.
@@ -160,6 +169,35 @@ impl Recorder {
                     *self.slice.counts.failed.entry(fault).or_default() += 1;
                 }
             }
+        }
+    }
+
+    /// A lane listens.
+    pub(crate) fn listens(&mut self, lane: usize) {
+        if self.heard.len() <= lane {
+            self.heard.resize(lane + 1, None);
+        }
+        self.heard[lane].get_or_insert(0);
+    }
+
+    /// A lane that listens has heard something.
+    pub(crate) fn heard(&mut self, lane: usize, heard: Heard, now: Duration) {
+        if now < self.window.end {
+            self.slice.counts.arrived += heard.messages;
+            self.slice.counts.heard_bytes += heard.bytes;
+        }
+        if self.is_measured(now)
+            && let Some(Some(messages)) = self.heard.get_mut(lane)
+        {
+            *messages += heard.messages;
+        }
+    }
+
+    /// A subscription has ended.
+    pub(crate) fn lost(&mut self, now: Duration, broken: &Broken) {
+        self.example(broken.fault, broken.why.clone());
+        if self.is_measured(now) {
+            *self.slice.counts.failed.entry(broken.fault).or_default() += 1;
         }
     }
 
@@ -215,7 +253,9 @@ impl Recorder {
 
     /// Gives what was noted since the last time, and begins anew.
     pub(crate) fn take(&mut self) -> Slice {
-        let slice = self.slice.clone();
+        let mut slice = self.slice.clone();
+        let heard = || self.heard.iter().flatten().copied();
+        slice.extremes = heard().min().zip(heard().max());
         self.slice.corrected.reset();
         self.slice.uncorrected.reset();
         self.slice.counts = Counts::default();

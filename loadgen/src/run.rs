@@ -84,7 +84,7 @@ pub fn run(
         pinning: Pinning::From(plan.first_cpu),
         limits: Limits {
             // Whatever may be in flight on a connection may also wait to leave.
-            send_cap: (plan.in_flight.saturating_mul(MAX_PAYLOAD + 4096)).min(1 << 30),
+            send_cap: (plan.in_flight.max(1).saturating_mul(MAX_PAYLOAD + 4096)).min(1 << 30),
             udp_recv_queue: 1 << 16,
             udp_send_queue: 1 << 16,
             ..Limits::default()

@@ -23,6 +23,9 @@ const OPEN: usize = 1024;
 /// Requests in flight on a socket of an open loop over UDP.
 const DATAGRAMS: usize = 65_536;
 
+/// What is left out in the beginning, unless another time is asked for.
+const WARM_UP: Duration = Duration::from_secs(2);
+
 /// How long a thread looks for something to do before it parks: its CPU is its own.
 const SPIN: Duration = Duration::from_secs(1);
 
@@ -71,7 +74,7 @@ pub(super) struct LoadOptions {
 
     /// Find the highest rate that keeps the promise of --slo: the rate doubles from --rate (or 1000) on until it is broken, then
     /// the distance is halved
-    #[arg(long, requires = "slo")]
+    #[arg(long, requires = "slo", conflicts_with_all = ["csv", "hlog"])]
     find_knee: bool,
 
     /// The promise: p99=1ms, or several: p50=200us,p99.9=5ms
@@ -83,6 +86,10 @@ pub(super) struct LoadOptions {
     #[arg(requires = "find_knee")]
     step: Duration,
 
+    /// First see for a second what the generator can drive against a null server
+    #[arg(long)]
+    self_check: bool,
+
     #[command(flatten)]
     generator: GeneratorOptions,
 
@@ -93,7 +100,7 @@ pub(super) struct LoadOptions {
 /// How the generator runs.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Generator")]
-struct GeneratorOptions {
+pub(super) struct GeneratorOptions {
     /// Threads that make the load, each on a CPU of its own
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_least_one)]
     cores: usize,
@@ -118,10 +125,6 @@ struct GeneratorOptions {
     /// Measure what this process of this machine needs: its CPU time per request, and memory
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
-
-    /// First see for a second what the generator can drive against a null server
-    #[arg(long)]
-    self_check: bool,
 }
 
 /// Shows what the generator itself can drive on this machine, against a null server
@@ -143,7 +146,7 @@ impl LoadOptions {
         interrupt: &Interrupt,
     ) -> Result<Exit, Failure> {
         let plan = self.plan(what, targets, tls)?;
-        let checked = match self.generator.self_check {
+        let checked = match self.self_check {
             true => Some(self_check::check(&plan, interrupt)?),
             false => None,
         };
@@ -159,9 +162,13 @@ impl LoadOptions {
     }
 
     fn measure(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Failure> {
-        let mut output = self.output.open(plan)?;
+        let window = match plan.end {
+            End::After(window) => window,
+            End::Requests(_) => Duration::ZERO,
+        };
+        let mut output = self.output.open(plan.pace, plan.warm_up, window)?;
         let Some(promise) = &self.slo else {
-            output.begin("", plan);
+            output.begin("");
             let outcome = run(plan, interrupt, &mut |tick| output.tick(tick));
             output.end();
             return outcome;
@@ -182,13 +189,36 @@ impl LoadOptions {
         targets: Vec<Target>,
         tls: Option<ClientTls>,
     ) -> Result<Plan, Failure> {
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let rate = self.rate.or(self.find_knee.then_some(1000.0));
         let pace = rate.map_or(Pace::Closed, |rate| Pace::Open { rate, arrivals: self.arrivals });
         let open = rate.is_some();
         let datagrams = open && !what.is_stream();
-        let generator = &self.generator;
-        if let Some(pid) = generator.server_pid {
+        Ok(Plan {
+            pace,
+            connections: self.connections.unwrap_or(if open && !datagrams { OPEN } else { CLOSED }),
+            in_flight: self.in_flight.unwrap_or(if datagrams { DATAGRAMS } else { 1 }),
+            requests_per_connection: self.requests_per_connection,
+            warm_up: self.warm_up.unwrap_or(match self.requests {
+                Some(_) => Duration::ZERO,
+                None => WARM_UP,
+            }),
+            end: self.requests.map_or(End::After(self.duration), End::Requests),
+            timeout: self.timeout,
+            ..self.generator.plan(what, targets, tls)?
+        })
+    }
+}
+
+impl GeneratorOptions {
+    /// A closed loop, until something else is said.
+    pub(super) fn plan(
+        &self,
+        what: What,
+        targets: Vec<Target>,
+        tls: Option<ClientTls>,
+    ) -> Result<Plan, Failure> {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        if let Some(pid) = self.server_pid {
             crate::process::usage(pid).map_err(|error| {
                 Failure::usage(format!("process {pid} cannot be measured: {error}"))
             })?;
@@ -197,25 +227,22 @@ impl LoadOptions {
             what,
             targets,
             tls,
-            pace,
-            connections: self.connections.unwrap_or(if open && !datagrams { OPEN } else { CLOSED }),
-            in_flight: self.in_flight.unwrap_or(if datagrams { DATAGRAMS } else { 1 }),
-            requests_per_connection: self.requests_per_connection,
-            warm_up: self.warm_up.unwrap_or(match self.requests {
-                Some(_) => Duration::ZERO,
-                None => Duration::from_secs(2),
-            }),
-            end: self.requests.map_or(End::After(self.duration), End::Requests),
-            timeout: self.timeout,
-            cores: generator.cores,
-            first_cpu: generator.cpu.unwrap_or(cpus.saturating_sub(generator.cores)),
-            driver: generator.driver,
-            idle: generator.idle.unwrap_or(match cpus {
+            pace: Pace::Closed,
+            connections: CLOSED,
+            in_flight: 1,
+            requests_per_connection: None,
+            warm_up: WARM_UP,
+            end: End::After(Duration::from_secs(10)),
+            timeout: Duration::from_secs(10),
+            cores: self.cores,
+            first_cpu: self.cpu.unwrap_or(cpus.saturating_sub(self.cores)),
+            driver: self.driver,
+            idle: self.idle.unwrap_or(match cpus {
                 1 => Idle::Park,
                 _ => Idle::Spin(SPIN),
             }),
-            seed: generator.seed.unwrap_or_else(rand::random),
-            server_pid: generator.server_pid,
+            seed: self.seed.unwrap_or_else(rand::random),
+            server_pid: self.server_pid,
         })
     }
 }
@@ -234,14 +261,14 @@ impl SelfCheck {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=1_000_000).contains(&count) => Ok(count),
         _ => Err("a number from 1 to 1000000 is wanted".to_owned()),
     }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if (0.001..=1e8).contains(&rate) => Ok(rate),
         _ => Err("a number of requests per second, above 0".to_owned()),
@@ -249,14 +276,14 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// `10s`, `500ms`, `2m`; a bare number is seconds.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Duration::try_from_secs_f64(seconds).map_err(|_| "no time".to_owned());
     }
     humantime::parse_duration(text).map_err(|_| "a time such as 10s, 500ms or 2m".to_owned())
 }
 
-fn some_time(text: &str) -> Result<Duration, String> {
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
     match time(text)? {
         Duration::ZERO => Err("a time above 0".to_owned()),
         time => Ok(time),

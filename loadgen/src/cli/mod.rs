@@ -3,6 +3,7 @@
 mod ask;
 mod load;
 mod output;
+mod publications;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::report::{self, comparison, json, page};
 use crate::run::Interrupt;
 use ask::{Dht, Echo, Grape, Http, Rpc};
 use load::SelfCheck;
+use publications::{Pub, Sub};
 
 /// Makes load on grapes, workers and other servers, and tells how they bear it
 ///
@@ -39,6 +41,8 @@ enum Command {
     Dht(Dht),
     Http(Http),
     WsEcho(Echo),
+    Sub(Sub),
+    Pub(Pub),
     SelfCheck(SelfCheck),
     NullServer(NullServerOptions),
     Compare(Compare),
@@ -87,6 +91,8 @@ impl Cli {
             Command::Dht(dht) => dht.run(interrupt),
             Command::Http(http) => http.run(interrupt),
             Command::WsEcho(echo) => echo.run(interrupt),
+            Command::Sub(sub) => sub.run(interrupt),
+            Command::Pub(publisher) => publisher.run(interrupt),
             Command::SelfCheck(check) => check.run(interrupt),
             Command::NullServer(server) => server.run(interrupt),
             Command::Compare(compare) => compare.run(),

@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::failure::{Exit, Failure};
 use crate::knee;
-use crate::outcome::Outcome;
-use crate::plan::{End, Plan};
+use crate::outcome::{Outcome, Pace};
 use crate::report::csv::Csv;
 use crate::report::hlog::Hlog;
 use crate::report::progress::Progress;
@@ -25,11 +24,11 @@ pub(super) struct OutputOptions {
     json: Option<PathBuf>,
 
     /// Write a line of CSV for each second
-    #[arg(long, value_name = "FILE", conflicts_with = "find_knee")]
+    #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
     /// Write the latencies of each second as an HdrHistogram log
-    #[arg(long, value_name = "FILE", conflicts_with = "find_knee")]
+    #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
 
     /// Write a page with charts that needs no network
@@ -51,23 +50,31 @@ pub(super) struct Output {
     progress: Progress,
     csv: Option<Csv<File>>,
     hlog: Option<Hlog<File>>,
-    plan: Plan,
+    warm_up: Duration,
+    /// 0 if it ends by something else.
+    window: Duration,
 }
 
 impl OutputOptions {
-    /// Opens what is written while a run lasts.
-    pub(super) fn open(&self, plan: &Plan) -> Result<Output, Failure> {
+    /// Opens what is written while a run lasts, whose window is 0 if it ends by something else.
+    pub(super) fn open(
+        &self,
+        pace: Pace,
+        warm_up: Duration,
+        window: Duration,
+    ) -> Result<Output, Failure> {
         // Nothing has been sent yet.
-        self.try_open(plan).map_err(|failure| Failure { exit: Exit::Usage, ..failure })
+        self.try_open(pace, warm_up, window)
+            .map_err(|failure| Failure { exit: Exit::Usage, ..failure })
     }
 
-    fn try_open(&self, plan: &Plan) -> Result<Output, Failure> {
+    fn try_open(&self, pace: Pace, warm_up: Duration, window: Duration) -> Result<Output, Failure> {
         let csv = self
             .csv
             .as_ref()
             .map(|file| Csv::new(create(file)?).map_err(|error| Failure::of_file(file, &error)));
         let hlog = self.hlog.as_ref().map(|file| {
-            let log = Hlog::new(create(file)?, SystemTime::now() + plan.warm_up, &plan.pace);
+            let log = Hlog::new(create(file)?, SystemTime::now() + warm_up, &pace);
             log.map_err(|error| Failure::of_file(file, &error))
         });
         // What is written in the end is tried now: nobody wants to hear of it after a long run.
@@ -79,7 +86,8 @@ impl OutputOptions {
             progress: if self.quiet { Progress::silent() } else { Progress::on_stderr() },
             csv: csv.transpose()?,
             hlog: hlog.transpose()?,
-            plan: plan.clone(),
+            warm_up,
+            window,
         })
     }
 
@@ -119,7 +127,7 @@ impl OutputOptions {
         let cut_off = requests.connect_failed > 0;
         if outcome.interrupted {
             Exit::Interrupted
-        } else if outcome.knee.is_none() && requests.answered == 0 {
+        } else if outcome.knee.is_none() && outcome.achieved() == 0 {
             Exit::Failed
         } else if outcome.thresholds.iter().any(|threshold| threshold.failed)
             || outcome.knee.as_ref().is_some_and(|knee| knee.rate.is_none())
@@ -134,12 +142,8 @@ impl OutputOptions {
 }
 
 impl Output {
-    pub(super) fn begin(&mut self, part: &str, plan: &Plan) {
-        let window = match plan.end {
-            End::After(duration) => duration,
-            End::Requests(_) => std::time::Duration::ZERO,
-        };
-        self.progress.begin(part, plan.warm_up, window);
+    pub(super) fn begin(&mut self, part: &str) {
+        self.progress.begin(part, self.warm_up, self.window);
     }
 
     pub(super) fn tick(&mut self, tick: &Tick<'_>) -> io::Result<()> {
@@ -160,8 +164,7 @@ impl Output {
 
 impl knee::Observer for Output {
     fn step(&mut self, number: usize, rate: f64) {
-        let (part, plan) = (format!("step {number}: {rate:.0}/s"), self.plan.clone());
-        self.begin(&part, &plan);
+        self.begin(&format!("step {number}: {rate:.0}/s"));
     }
 
     fn tick(&mut self, tick: &Tick<'_>) -> io::Result<()> {

@@ -75,10 +75,11 @@ pub(super) fn differs(runs: &[Run], condition: &Condition) -> bool {
 /// A run in a line: what was asked of whom, and how hard.
 pub(super) fn headline(outcome: &Outcome) -> String {
     let load = &outcome.load;
+    let to = if outcome.published.is_some() { "from" } else { "to" };
     let targets = match load.targets.as_slice() {
         [] => String::new(),
-        [only] => format!(" to {only}"),
-        [first, rest @ ..] => format!(" to {first} and {} more", rest.len()),
+        [only] => format!(" {to} {only}"),
+        [first, rest @ ..] => format!(" {to} {first} and {} more", rest.len()),
     };
     format!("{} over {}{targets}", load.what, load.transport)
 }
@@ -91,6 +92,26 @@ pub(super) fn load_line(outcome: &Outcome) -> String {
     } else {
         String::new()
     };
+    if let Some(heard) = &outcome.heard {
+        let stalled = match heard.stalled {
+            0 => String::new(),
+            stalled => format!(", {} of which read nothing", number(stalled as f64)),
+        };
+        return format!(
+            "{}{stalled}, {} listening, {} measured{warm_up}",
+            several(load.connections, "subscriber"),
+            several(load.cores, "core"),
+            seconds(outcome.window_s),
+        );
+    }
+    if outcome.published.is_some() {
+        return format!(
+            "messages of {}, {}, {} measured{warm_up}",
+            load.payload,
+            pace(outcome),
+            seconds(outcome.window_s)
+        );
+    }
     format!(
         "{}, {} with {} in flight on each, {} making load, {} measured{warm_up}",
         pace(outcome),
@@ -104,6 +125,8 @@ pub(super) fn load_line(outcome: &Outcome) -> String {
 /// The rates of a search are its result, not its condition.
 fn pace(outcome: &Outcome) -> String {
     match (outcome.load.pace, &outcome.knee) {
+        (Pace::Closed, _) if outcome.heard.is_some() => "as they come".into(),
+        (Pace::Closed, _) if outcome.published.is_some() => "as fast as they are read".into(),
         (Pace::Closed, _) => "closed loop".into(),
         (Pace::Open { arrivals, .. }, Some(knee)) => {
             format!("open loop, {} arrivals, search for {}", name(arrivals), knee.slo)

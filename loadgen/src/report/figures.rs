@@ -17,13 +17,18 @@ const fn figure(name: &'static str, unit: Unit, of: fn(&Outcome) -> Option<f64>)
 }
 
 /// What is known of work and its price.
-pub(super) const WORK: [Figure; 6] = [
+pub(super) const WORK: [Figure; 9] = [
     figure("server CPU per request", Unit::Micros, |o| Some(o.server.as_ref()?.cpu_us_per_request)),
     figure("server CPUs kept busy", Unit::Cpus, |o| Some(o.server.as_ref()?.busy)),
     figure("server memory", Unit::Bytes, |o| Some(o.server.as_ref()?.resident as f64)),
-    figure("right answers", Unit::PerSecond, |o| Some(o.rate)),
+    figure("right answers", Unit::PerSecond, |o| (!o.is_of_publications()).then_some(o.rate)),
+    figure("messages heard", Unit::PerSecond, |o| o.heard.is_some().then_some(o.rate)),
+    figure("bytes heard per second", Unit::Bytes, |o| Some(o.heard.as_ref()?.byte_rate)),
+    figure("messages published", Unit::PerSecond, |o| o.published.is_some().then_some(o.rate)),
     figure("highest rate that held", Unit::PerSecond, |o| o.knee.as_ref()?.rate),
-    figure("failed or never sent", Unit::Share, |o| Some(o.requests.failed_share())),
+    figure("failed or never sent", Unit::Share, |o| {
+        (!o.is_of_publications()).then(|| o.requests.failed_share())
+    }),
 ];
 
 /// How long answers took.
@@ -43,9 +48,12 @@ pub(super) const LATENCIES: [Figure; 10] = [
 /// What the generator itself needed.
 pub(super) const GENERATOR: [Figure; 4] = [
     figure("generator CPU per request", Unit::Micros, |o| {
-        (o.requests.sent > 0).then_some(o.generator.cpu_us_per_request)
+        let any = o.requests.sent > 0 || o.heard.is_some();
+        any.then_some(o.generator.cpu_us_per_request)
     }),
-    figure("generator's busiest core", Unit::Share, |o| Some(o.generator.busy)),
+    figure("generator's busiest core", Unit::Share, |o| {
+        o.published.is_none().then_some(o.generator.busy)
+    }),
     figure("generator against a null server", Unit::PerSecond, |o| o.generator.null_server_rate),
     figure("p50 of that", Unit::Micros, |o| o.generator.null_server_p50),
 ];

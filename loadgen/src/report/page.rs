@@ -94,11 +94,19 @@ fn figures(runs: &[Run]) -> Vec<Section> {
         [_] => tables::figures(runs, WORK.iter().chain(&GENERATOR)),
         _ => tables::figures(runs, WORK.iter().chain(&LATENCIES).chain(&GENERATOR)),
     };
-    vec![
-        Section::new("Figures", figures),
-        Section::new("Latency", tables::percentiles(runs)),
-        Section::new("Requests", tables::requests(runs)),
-    ]
+    let mut sections = vec![Section::new("Figures", figures)];
+    for run in runs.iter().filter(|run| run.outcome.is_of_publications()) {
+        let title = match runs {
+            [_] => "Publications".to_owned(),
+            _ => format!("Publications: {}", run.name),
+        };
+        sections.push(Section::new(title, tables::publications(&run.outcome)));
+    }
+    if runs.iter().any(|run| !run.outcome.is_of_publications()) {
+        sections.push(Section::new("Latency", tables::percentiles(runs)));
+        sections.push(Section::new("Requests", tables::requests(runs)));
+    }
+    sections
 }
 
 fn details(runs: &[Run]) -> Vec<Section> {

@@ -120,6 +120,17 @@ impl Progress {
             Duration::ZERO => String::new(),
             whole => format!(" of {}", number(whole.as_secs_f64())),
         };
+        // Every answer took its time; publications are no answers.
+        if second.rate > 0.0 && second.max == 0.0 {
+            return format!(
+                "{}{phase}{:.0}{whole} s  {}/s  {} failed{late}  {} connections",
+                self.part,
+                self.over,
+                number(second.rate),
+                count(second.failed),
+                count(second.connections),
+            );
+        }
         format!(
             "{}{phase}{:.0}{whole} s  {}/s  p50 {}  p99 {}  {} failed{late}  {} in flight",
             self.part,

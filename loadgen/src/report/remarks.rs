@@ -38,8 +38,12 @@ pub(super) fn of(outcome: &Outcome) -> Vec<Remark> {
             seconds(outcome.window_s)
         )));
     }
-    if outcome.requests.answered == 0 {
-        remarks.push(Remark::warning("nothing was answered: there are no latencies"));
+    if outcome.achieved() == 0 {
+        remarks.push(Remark::warning(match (&outcome.heard, &outcome.published) {
+            (Some(_), _) => "nothing was heard",
+            (_, Some(_)) => "nothing was sent",
+            _ => "nothing was answered: there are no latencies",
+        }));
     }
     for reason in &outcome.generator.limited {
         remarks.push(Remark::warning(format!("the generator may be the bottleneck: {reason}")));

@@ -21,8 +21,12 @@ pub fn write(outcome: &Outcome, coloured: bool, out: impl Write) -> io::Result<(
     printer.line(&printable(&load_line(outcome)))?;
     printer.remarks(&remarks::of(outcome))?;
     printer.table("", &tables::figures(&run, WORK.iter().chain(&GENERATOR)))?;
-    printer.table("", &tables::percentiles(&run))?;
-    printer.table("", &tables::requests(&run))?;
+    if outcome.is_of_publications() {
+        printer.table("", &tables::publications(outcome))?;
+    } else {
+        printer.table("", &tables::percentiles(&run))?;
+        printer.table("", &tables::requests(&run))?;
+    }
     printer.table("", &tables::failures(&outcome.requests))?;
     if let Some(knee) = &outcome.knee {
         printer.table(&format!("search for {}", knee.slo), &tables::steps(knee))?;

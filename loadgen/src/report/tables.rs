@@ -152,6 +152,29 @@ pub(super) fn requests(runs: &[Run]) -> Table {
     table
 }
 
+/// What subscribers heard, or a publisher sent.
+pub(super) fn publications(outcome: &Outcome) -> Table {
+    let mut table = Table::default().text("").figures("");
+    let mut row = |name: &str, value: u64| table.row([name.to_string(), count(value)]);
+    if let Some(heard) = &outcome.heard {
+        row("messages heard", heard.messages);
+        row("… by the subscriber with the fewest", heard.fewest);
+        row("… by the one with the most", heard.most);
+        row("subscriptions that ended", outcome.requests.failures());
+        row("connections made", outcome.requests.connections);
+        row("connections that could not be made", outcome.requests.connect_failed);
+    }
+    if let Some(published) = &outcome.published {
+        row("subscribers in the end", published.subscribers);
+        row("messages published", published.messages);
+        row("… refused: too many waited to be sent", published.refused);
+        row("sent, to each subscriber", published.sent);
+        row("dropped: a subscriber did not keep up", published.dropped);
+        row("subscribers disconnected for that", published.disconnected);
+    }
+    table
+}
+
 /// The kinds of failure that some run had.
 fn faults(runs: &[Run]) -> Vec<Fault> {
     let mut faults: Vec<_> =

@@ -40,6 +40,11 @@ pub(crate) trait Talk {
     /// The connection cannot go on: requests still in flight on it have failed.
     fn receive(&mut self, input: &mut [u8], answers: &mut Answers) -> Result<(), Broken>;
 
+    /// Messages that nobody asked for, which have come since this was called last.
+    fn heard(&mut self) -> Heard {
+        Heard::default()
+    }
+
     /// The other side has ended the stream.
     fn end(&mut self, answers: &mut Answers) -> Broken;
 
@@ -49,6 +54,14 @@ pub(crate) trait Talk {
 
 /// Answers found in what was received: the number of the request, and what to think of the answer.
 pub(crate) type Answers = Vec<(u64, Verdict)>;
+
+/// Messages that nobody asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) messages: u64,
+    /// What they say, in bytes.
+    pub(crate) bytes: u64,
+}
 
 /// What to think of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! WebSocket: RPC, and servers that send back what they are sent.
+//! WebSocket: RPC, servers that send back what they are sent, and publishers.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use grenache_peer::Json;
 use grenache_peer::envelope;
+use grenache_transports::http::Field;
 use grenache_transports::http::client::Start;
 use grenache_transports::ws::handshake::{self, Answer, Key};
 use grenache_transports::ws::{Close, Config, Connection, Event, Kind, Role, code, frame};
@@ -14,10 +15,13 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::question::Turns;
-use super::{Answers, Broken, Talk, Verdict, quote};
+use super::{Answers, Broken, Heard, Talk, Verdict, quote};
 use crate::outcome::{Fault, Service};
 use crate::payload::MAX_PAYLOAD;
 use crate::services::Mix;
+
+/// The protocol in which subscribers say which topics they want.
+const TOPICS: &str = "grenache.topics";
 
 /// What is said. One of a core and a destination's group, shared by its connections.
 pub(crate) struct Content {
@@ -35,6 +39,8 @@ enum Messages {
     Rpc { services: RefCell<Mix>, names: Vec<Json>, payloads: Turns<Json> },
     /// The same each time; right is the same.
     Echo(Bytes),
+    /// Nothing, but for the prefix of topics that are wanted; without one, all messages come raw.
+    Listen(Option<String>),
 }
 
 impl Content {
@@ -53,8 +59,17 @@ impl Content {
         Self::of(Messages::Echo(message.into()), seed)
     }
 
+    /// A subscription to a prefix of topics, or to whatever comes.
+    pub(crate) fn listen(topic: Option<String>, seed: u64) -> Self {
+        Self::of(Messages::Listen(topic), seed)
+    }
+
     fn of(kind: Messages, seed: u64) -> Self {
         Self { kind, random: RefCell::new(StdRng::seed_from_u64(seed)) }
+    }
+
+    fn protocol(&self) -> Option<&'static str> {
+        matches!(self.kind, Messages::Listen(Some(_))).then_some(TOPICS)
     }
 
     fn draw<const COUNT: usize>(&self) -> [u8; COUNT] {
@@ -71,6 +86,7 @@ pub(crate) struct WebSocket {
     ids: Ids,
     /// Of an echo: the number of the message that comes back next.
     next: u64,
+    heard: Heard,
     /// What is to be said besides requests: the handshake, pongs, a close frame.
     out: BytesMut,
     /// Where a request is put together.
@@ -84,7 +100,9 @@ impl WebSocket {
         let mut out = BytesMut::new();
         // The host was checked when the plan was made.
         if let Ok(start) = Start::new("GET", "/ws", host) {
-            handshake::write_request(&mut out, start, &key, false, &[]);
+            let name = |name: &'static str| Field::new("sec-websocket-protocol", name.as_bytes());
+            let fields: Vec<Field<'_>> = content.protocol().into_iter().flat_map(name).collect();
+            handshake::write_request(&mut out, start, &key, false, &fields);
         }
         let config = Config {
             // An echo of the longest payload with what is around it.
@@ -93,10 +111,11 @@ impl WebSocket {
             ..Config::default()
         };
         Self {
-            answer: Some(Answer::new(&key, None, false)),
+            answer: Some(Answer::new(&key, content.protocol(), false)),
             decoder: Connection::new(Role::Client, config),
             ids: Ids::new(content.draw()),
             next: 0,
+            heard: Heard::default(),
             out,
             request: Vec::new(),
             content,
@@ -106,6 +125,19 @@ impl WebSocket {
     fn close(&mut self, code: u16, reason: &str) {
         let mask = Some(self.content.draw());
         frame::write_close(&mut self.out, mask, Some(Close { code, reason }));
+    }
+
+    /// Says which topics are wanted, to a publisher that knows of any.
+    fn subscribe(&mut self, knows: bool) -> Result<(), Broken> {
+        let Messages::Listen(Some(prefix)) = &self.content.kind else { return Ok(()) };
+        if !knows {
+            let why = "the publisher knows no topics: listen without --topic".into();
+            return Err(Broken { fault: Fault::Wrong, why });
+        }
+        let text = format!("+{prefix}");
+        let mask = Some(self.content.draw());
+        frame::write_message(&mut self.out, Kind::Text, mask, text.as_bytes());
+        Ok(())
     }
 
     /// Takes what has come after the handshake.
@@ -118,6 +150,10 @@ impl WebSocket {
             match self.decoder.receive(&mut input) {
                 Ok(None) => return Ok(()),
                 Ok(Some(Event::Message(message))) => match &self.content.kind {
+                    Messages::Listen(_) => {
+                        self.heard.messages += 1;
+                        self.heard.bytes += message.data.len() as u64;
+                    }
                     Messages::Rpc { .. } => answers.push(self.ids.judge(message.data)?),
                     Messages::Echo(sent) if message.data == sent => {
                         answers.push((self.next, Verdict::Right));
@@ -178,6 +214,7 @@ impl Talk for WebSocket {
                 frame::write_message(out, Kind::Text, mask, request);
             }
             Messages::Echo(message) => frame::write_message(out, Kind::Binary, mask, message),
+            Messages::Listen(_) => {}
         }
     }
 
@@ -185,7 +222,10 @@ impl Talk for WebSocket {
         if let Some(answer) = &mut self.answer {
             match answer.receive(&mut input) {
                 Ok(None) => return Ok(()),
-                Ok(Some(_)) => self.answer = None,
+                Ok(Some(agreed)) => {
+                    self.answer = None;
+                    self.subscribe(agreed.protocol)?;
+                }
                 Err(failure) => {
                     let why = failure.to_string().into();
                     return Err(Broken { fault: Fault::Malformed, why });
@@ -193,6 +233,10 @@ impl Talk for WebSocket {
             }
         }
         self.receive_frames(input, answers)
+    }
+
+    fn heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
     }
 
     fn end(&mut self, _answers: &mut Answers) -> Broken {

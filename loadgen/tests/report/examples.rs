@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use grenache_loadgen::outcome::{
-    Arrivals, Distribution, Environment, Fault, Generator, Knee, Latency, Load, Outcome, Pace,
-    Requests, SCHEMA, Second, Server, Service, Step, Threshold,
+    Arrivals, Distribution, Environment, Fault, Generator, Heard, Knee, Latency, Load, Outcome,
+    Pace, Published, Requests, SCHEMA, Second, Server, Service, Step, Threshold,
 };
 use hdrhistogram::Histogram;
 
@@ -86,6 +86,7 @@ pub(crate) fn normal() -> Outcome {
             Threshold { condition: "errors>1%".into(), measured: 0.0023, failed: false },
         ],
         notes: vec!["the governor is not to be seen: the clock may have changed".into()],
+        ..Outcome::default()
     }
 }
 
@@ -180,6 +181,50 @@ pub(crate) fn knee() -> Outcome {
     outcome
 }
 
+/// A thousand subscribers of which one read nothing.
+pub(crate) fn heard() -> Outcome {
+    let mut outcome = publications("sub");
+    outcome.heard = Some(Heard {
+        stalled: 1,
+        messages: 123_456_789,
+        bytes: 12_345_678_900,
+        byte_rate: 411_522_630.0,
+        fewest: 123_000,
+        most: 124_000,
+    });
+    outcome
+}
+
+/// A publisher that some did not keep up with.
+pub(crate) fn published() -> Outcome {
+    let mut outcome = publications("pub");
+    outcome.load.pace = Pace::Closed;
+    outcome.published = Some(Published {
+        messages: 123_579,
+        refused: 3,
+        subscribers: 1_000,
+        sent: 123_456_789,
+        dropped: 122_211,
+        disconnected: 0,
+    });
+    outcome
+}
+
+fn publications(what: &str) -> Outcome {
+    let mut outcome = normal();
+    outcome.load.what = what.into();
+    outcome.load.transport = "ws".into();
+    outcome.load.connections = 1_000;
+    outcome.requests = Requests { connections: 1_000, ..Requests::default() };
+    outcome.latency = Latency::default();
+    for second in &mut outcome.seconds {
+        (second.in_flight, second.late) = (0, 0);
+        (second.p50, second.p99, second.max) = (0.0, 0.0, 0.0);
+    }
+    outcome.thresholds.clear();
+    outcome
+}
+
 /// A run in which every text is hostile.
 pub(crate) fn attack() -> Outcome {
     let mut outcome = knee();
@@ -240,6 +285,8 @@ pub(crate) fn all() -> Vec<(&'static str, Outcome)> {
         ("stillborn", stillborn()),
         ("interrupted", interrupted()),
         ("knee", knee()),
+        ("heard", heard()),
+        ("published", published()),
         ("attack", attack()),
         ("nonsense", nonsense()),
     ]
