@@ -12,7 +12,7 @@ mod failed;
 mod lease;
 mod pool;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::Config;
 pub(crate) use connection::Answer;

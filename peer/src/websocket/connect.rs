@@ -82,7 +82,11 @@ async fn upgrade(
             Ok(Some(agreed)) => agreed,
             Err(failure) => {
                 channel.abort();
-                return Err(Failure::Connect(failure.to_string()));
+                return Err(match failure {
+                    // It has as many connections as it takes.
+                    handshake::Failure::Status(503) => Failure::Busy,
+                    failure => Failure::Connect(failure.to_string()),
+                });
             }
         };
         let left = input.len();

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use grenache_transports::ws::{self, Close, Deflater, Due, Event, KeepAlive, Kind
 
 use super::Config;
 use super::arena::Arena;
+use super::backlog::Backlog;
 use super::connect::Upgraded;
 use super::masks::Masks;
 use super::pending::{Pending, Slot, Unanswered};
@@ -21,7 +22,6 @@ use crate::channel::{Channel, Received};
 use crate::envelope::{self, Reply, Rid};
 use crate::error::Failure;
 use crate::http::Failed;
-use crate::outbox::Outbox;
 
 /// A request up to this many bytes is written at once.
 const SMALL: usize = 16 * 1024;
@@ -32,8 +32,8 @@ pub(super) struct Connection {
     masks: Rc<Masks>,
     deflater: RefCell<Option<Deflater>>,
     pending: Pending,
-    /// Requests that are large leave piece by piece, and all others after them.
-    outbox: RefCell<Outbox>,
+    backlog: RefCell<Backlog>,
+    high_water: usize,
     scratch: RefCell<BytesMut>,
     /// Bytes given to the channel, as they are counted there.
     given: Cell<u64>,
@@ -57,11 +57,12 @@ impl Connection {
     ) -> (Rc<Connection>, Reader) {
         let Upgraded { channel, decoder, deflater, received, .. } = upgraded;
         let connection = Rc::new(Connection {
-            outbox: RefCell::new(Outbox::new(channel.clone(), config.send_high_water)),
             channel,
             masks,
             deflater: RefCell::new(deflater),
             pending: Pending::default(),
+            backlog: RefCell::default(),
+            high_water: config.send_high_water.max(1),
             scratch: RefCell::default(),
             given: Cell::new(0),
             ended: RefCell::default(),
@@ -78,6 +79,7 @@ impl Connection {
             keep_alive: KeepAlive::new(config.ping_interval, config.ping_timeout, now()),
             idle_timeout: config.idle_timeout,
             max_message: config.max_message,
+            taken: 0,
             timer: None,
         };
         (connection, reader)
@@ -98,25 +100,23 @@ impl Connection {
         self.pending.len()
     }
 
-    /// Sends a request.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.channel.queued() + self.backlog.borrow().len()
+    }
+
+    /// Sends a request, or has it wait until there is room.
     pub(super) fn ask(self: &Rc<Self>, rid: Rid, body: &Bytes) -> Asked {
         self.asked.set(now());
-        let slot = match body.len() {
-            ..=SMALL if !self.outbox.borrow().has_large() => {
-                let start = self.given.get();
-                self.write(|out| self.encode(out, body));
-                self.pending.add(rid, Some(start))
-            }
-            _ => {
-                let mut out = BytesMut::new();
-                self.encode(&mut out, body);
-                let mut outbox = self.outbox.borrow_mut();
-                outbox.push(out.freeze());
-                drop(outbox);
-                self.reader.borrow().wake_by_ref();
-                self.pending.add(rid, None)
-            }
-        };
+        let slot = self.pending.add(rid);
+        let mut backlog = self.backlog.borrow_mut();
+        if body.len() <= SMALL && backlog.is_empty() && self.channel.queued() < self.high_water {
+            slot.begin(self.given.get());
+            self.write(|out| self.encode(out, body));
+        } else {
+            backlog.push(rid, body.clone());
+            self.reader.borrow().wake_by_ref();
+        }
         Asked { connection: self.clone(), rid, slot }
     }
 
@@ -133,10 +133,16 @@ impl Connection {
         let mut out = self.scratch.borrow_mut();
         out.clear();
         write(&mut out);
+        self.counted(|channel| channel.write(&out));
+    }
+
+    /// Lets `act` queue bytes, TLS's own among them, and counts them.
+    fn counted<T>(&self, act: impl FnOnce(&Channel) -> T) -> T {
         let before = self.channel.queued();
-        self.channel.write(&out);
+        let result = act(&self.channel);
         let more = self.channel.queued().saturating_sub(before);
         self.given.set(self.given.get() + more as u64);
+        result
     }
 
     /// Bytes that the kernel has taken.
@@ -150,27 +156,36 @@ impl Connection {
         self.reader.borrow().wake_by_ref();
     }
 
-    /// Lets go what waits in the outbox, as far as there is room.
+    /// Lets go what waits, as far as there is room.
     fn pump(&self, context: &mut Context<'_>) -> io::Result<()> {
-        let mut outbox = self.outbox.borrow_mut();
-        while outbox.has_large() {
-            let before = self.channel.queued();
-            outbox.flush();
-            let more = self.channel.queued().saturating_sub(before);
-            self.given.set(self.given.get() + more as u64);
-            match outbox.poll_room(context) {
+        let mut backlog = self.backlog.borrow_mut();
+        while !backlog.is_empty() {
+            match pin!(self.channel.drained(self.high_water)).poll(context) {
                 Poll::Ready(room) => room?,
                 Poll::Pending => break,
             }
+            let next = backlog.next(|rid, body| {
+                self.pending.begin(rid, self.given.get());
+                let mut out = BytesMut::new();
+                self.encode(&mut out, body);
+                out.freeze()
+            });
+            let Some(piece) = next else { break };
+            self.counted(|channel| match piece.len() {
+                ..=SMALL => channel.write(&piece),
+                _ => channel.send(piece),
+            });
         }
         Ok(())
     }
 
     /// Says that it is over, and why, and takes no more requests. Those under way get no answer.
     pub(super) fn close(&self, code: u16, failed: Failed) {
-        if self.end(failed) {
+        // In the middle of a frame there is no place for another.
+        let within = self.backlog.borrow().is_within();
+        if self.end(failed) && !within {
             let close = Close { code, reason: "" };
-            self.write_control(|out, mask| frame::write_close(out, mask, Some(close)));
+            self.write(|out| frame::write_close(out, Some(self.masks.draw()), Some(close)));
             self.reader.borrow().wake_by_ref();
         }
     }
@@ -181,18 +196,20 @@ impl Connection {
         let first = self.is_open();
         self.ended.borrow_mut().get_or_insert_with(|| failed.clone());
         self.pending.fail(&failed, taken);
+        self.backlog.borrow_mut().clear();
         first
     }
 
-    /// Writes a control frame, unless a large message is on its way: it could not come between.
+    /// Writes a control frame. If there are many that the other side does not take, it needs no more of them.
     fn write_control(&self, write: impl FnOnce(&mut BytesMut, Option<ws::Mask>)) {
         let mask = Some(self.masks.draw());
-        if self.outbox.borrow().has_large() {
-            let mut out = BytesMut::new();
-            write(&mut out, mask);
-            self.outbox.borrow_mut().push(out.freeze());
-        } else {
-            self.write(|out| write(out, mask));
+        let mut backlog = self.backlog.borrow_mut();
+        if !backlog.is_within() {
+            if self.channel.queued() < self.high_water {
+                self.write(|out| write(out, mask));
+            }
+        } else if backlog.control().len() < SMALL {
+            write(backlog.control(), mask);
         }
     }
 }
@@ -218,8 +235,13 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        let Asked { connection, rid, .. } = self;
-        connection.pending.remove(rid);
+        let Asked { connection, rid, slot } = self;
+        if !slot.is_done() {
+            connection.pending.remove(rid);
+            if slot.is_waiting() {
+                connection.backlog.borrow_mut().remove(rid);
+            }
+        }
         if connection.draining.get() && connection.load() == 0 {
             connection.reader.borrow().wake_by_ref();
         }
@@ -235,6 +257,8 @@ pub(super) struct Reader {
     keep_alive: KeepAlive,
     idle_timeout: Duration,
     max_message: usize,
+    /// Bytes that the kernel had taken when that was a sign of life.
+    taken: u64,
     timer: Option<Sleep>,
 }
 
@@ -265,7 +289,7 @@ impl Reader {
             }
             let received = match self.received.take() {
                 Some(received) => Poll::Ready(Ok(Some(received))),
-                None => connection.channel.poll_recv(context),
+                None => connection.counted(|channel| channel.poll_recv(context)),
             };
             match received {
                 Poll::Ready(Ok(Some(received))) => {
@@ -341,6 +365,11 @@ impl Reader {
         let connection = &*self.connection;
         loop {
             let now = now();
+            // While requests wait for room a ping would wait with them; that they get through says as much.
+            if !connection.backlog.borrow().is_empty() && connection.taken() > self.taken {
+                self.taken = connection.taken();
+                self.keep_alive.heard(now);
+            }
             let idle = match connection.pending.len() {
                 0 if connection.draining.get() => Duration::ZERO,
                 0 => connection.asked.get().saturating_add(self.idle_timeout),

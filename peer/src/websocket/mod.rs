@@ -5,6 +5,7 @@
 
 mod accept;
 mod arena;
+mod backlog;
 mod config;
 mod connect;
 mod connection;
@@ -12,6 +13,8 @@ mod masks;
 mod pending;
 mod pool;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use arena::Arena;
 pub use config::Config;

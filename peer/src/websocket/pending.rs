@@ -17,9 +17,12 @@ pub(super) struct Pending {
 }
 
 /// Where the answer to one request is put.
+#[derive(Default)]
 pub(super) struct Slot {
-    /// How many bytes were given to the connection before the request; none if that is not known.
-    start: Option<u64>,
+    /// How many bytes were given to the connection before the request; none as long as it waits.
+    start: Cell<Option<u64>>,
+    /// An answer was given, or the reason why there is none.
+    done: Cell<bool>,
     answer: Cell<Option<Result<Reply, Unanswered>>>,
     waker: Cell<Option<Waker>>,
 }
@@ -34,11 +37,17 @@ pub(super) struct Unanswered {
 
 impl Pending {
     /// Begins to wait for an answer.
-    pub(super) fn add(&self, rid: Rid, start: Option<u64>) -> Rc<Slot> {
-        let (answer, waker) = Default::default();
-        let slot = Rc::new(Slot { start, answer, waker });
+    pub(super) fn add(&self, rid: Rid) -> Rc<Slot> {
+        let slot = Rc::<Slot>::default();
         self.slots.borrow_mut().insert(rid, slot.clone());
         slot
+    }
+
+    /// The request leaves now, behind `start` bytes.
+    pub(super) fn begin(&self, rid: &Rid, start: u64) {
+        if let Some(slot) = self.slots.borrow().get(rid) {
+            slot.begin(start);
+        }
     }
 
     /// Nobody waits for this one any more.
@@ -53,9 +62,9 @@ impl Pending {
     /// An answer has come.
     pub(super) fn answer(&self, reply: Reply) {
         let slot = rid(&reply.rid).and_then(|rid| self.slots.borrow_mut().remove(&rid));
-        // Otherwise nobody waits for it any more.
-        if let Some(slot) = slot {
-            slot.give(Ok(reply));
+        match slot {
+            Some(slot) => slot.give(Ok(reply)),
+            None => tracing::debug!(rid = %reply.rid, "nobody waits for this answer any more"),
         }
     }
 
@@ -69,7 +78,20 @@ impl Pending {
 }
 
 impl Slot {
+    pub(super) fn begin(&self, start: u64) {
+        self.start.set(Some(start));
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.start.get().is_none()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done.get()
+    }
+
     fn give(&self, answer: Result<Reply, Unanswered>) {
+        self.done.set(true);
         self.answer.set(Some(answer));
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -88,7 +110,7 @@ impl Slot {
 
     /// Whether the kernel, which has taken `taken` bytes, has none of the request.
     pub(super) fn is_unsent(&self, taken: u64) -> bool {
-        self.start.is_some_and(|start| taken <= start)
+        self.start.get().is_none_or(|start| taken <= start)
     }
 }
 

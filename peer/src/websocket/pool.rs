@@ -51,6 +51,22 @@ struct Destination {
     dial: Weak<Flight<Dialled>>,
 }
 
+impl Destination {
+    /// Of the connections that take requests the one with the fewest under way.
+    fn least(&self) -> Option<Rc<Connection>> {
+        let open = self.connections.iter().filter(|one| one.is_open());
+        open.min_by_key(|one| one.load()).cloned()
+    }
+}
+
+/// The last clone of a pool is gone: nothing is under way any more.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let destinations = self.destinations.get_mut().values();
+        destinations.flat_map(|at| &at.connections).for_each(|connection| connection.drain());
+    }
+}
+
 impl Pool {
     /// `tls` is for targets that are secure.
     pub(crate) fn new(config: Config, tls: Option<Connector>) -> Pool {
@@ -123,11 +139,11 @@ impl Pool {
             let mut destinations = shared.destinations.borrow_mut();
             let destination = destinations.entry(to.addr).or_default();
             let connections = &destination.connections;
-            let least = connections.iter().filter(|one| one.is_open()).min_by_key(|one| one.load());
+            let least = destination.least();
             let full = connections.len() >= shared.config.max_connections.max(1);
             match least {
                 Some(least) if full || least.load() < shared.config.max_in_flight => {
-                    return Ok(least.clone());
+                    return Ok(least);
                 }
                 _ => {}
             }
@@ -139,14 +155,37 @@ impl Pool {
             })
         };
         let mut result = pin!(dial.result());
-        poll_fn(|context| {
+        let dialled = poll_fn(|context| {
             if let Poll::Ready(dialled) = result.as_mut().poll(context) {
                 return Poll::Ready(dialled.unwrap_or(Err(Failed::Stopped)));
             }
             let late = Err(Failed::Timeout { may_have_run: false });
             deadline.as_mut().poll(context).map(|()| late)
-        })
-        .await
+        });
+        match dialled.await {
+            // If there is no other, the one that there is has to do.
+            Err(failed @ Failed::Failure(_)) => {
+                let destinations = shared.destinations.borrow();
+                let least = destinations.get(&to.addr).and_then(Destination::least);
+                least.ok_or(failed)
+            }
+            dialled => dialled,
+        }
+    }
+
+    /// Requests under way.
+    #[cfg(test)]
+    pub(super) fn load(&self) -> usize {
+        let destinations = self.shared.destinations.borrow();
+        destinations.values().flat_map(|at| &at.connections).map(|one| one.load()).sum()
+    }
+
+    /// Most bytes that wait on a connection.
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        let destinations = self.shared.destinations.borrow();
+        let connections = destinations.values().flat_map(|at| &at.connections);
+        connections.map(|one| one.queued()).max().unwrap_or(0)
     }
 
     /// Takes no further requests, and closes the connections once those under way are answered. Waits until they are closed.
@@ -172,7 +211,7 @@ impl Pool {
 /// Makes a connection, for all who wait for it.
 async fn dial(pool: Pool, to: Target) -> Dialled {
     let shared = &pool.shared;
-    let dialling = Dialling { shared: shared.clone(), addr: to.addr };
+    let dialling = Dialling { shared: Rc::downgrade(shared), addr: to.addr };
     let upgraded = connect(&to, PATH, None, &shared.config, shared.tls.as_ref()).await;
     let upgraded = upgraded.map_err(Failed::Failure)?;
     if shared.stopped.get() {
@@ -194,13 +233,14 @@ async fn read(reader: Reader, connection: Rc<Connection>, dialled: Dialling) {
 
 /// A connection that is made or read from. With it goes what is kept of its destination, if there is no other.
 struct Dialling {
-    shared: Rc<Shared>,
+    shared: Weak<Shared>,
     addr: SocketAddr,
 }
 
 impl Drop for Dialling {
     fn drop(&mut self) {
-        let mut destinations = self.shared.destinations.borrow_mut();
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut destinations = shared.destinations.borrow_mut();
         if destinations.get(&self.addr).is_some_and(|at| at.connections.is_empty()) {
             destinations.remove(&self.addr);
         }
@@ -216,6 +256,7 @@ struct Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         let Dialling { shared, addr } = &self.dialled;
+        let Some(shared) = shared.upgrade() else { return };
         if let Some(at) = shared.destinations.borrow_mut().get_mut(addr) {
             at.connections.retain(|one| !Rc::ptr_eq(one, &self.connection));
         }

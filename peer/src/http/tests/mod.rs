@@ -25,11 +25,11 @@ use super::{Answer, Config, Failed, Outgoing, Pool, Target};
 
 const DATE: &[u8; 29] = b"Sun, 22 Nov 2026 18:00:00 GMT";
 /// Long enough for everything that does not wait for its end.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Runs a program on a core of this machine, and on one in the simulator, where byte streams are cut anywhere and waiting
 /// costs nothing. It is told which address to listen on. Whatever it has begun must have ended soon after it.
-fn run<F, Fut>(program: F)
+pub(crate) fn run<F, Fut>(program: F)
 where
     F: Fn(SocketAddr) -> Fut + Send + Sync + Clone + 'static,
     Fut: Future<Output = ()> + 'static,

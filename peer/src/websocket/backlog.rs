@@ -1,0 +1,70 @@
+//! Requests that cannot leave yet.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::envelope::Rid;
+
+/// Bytes of a frame that are handed over at a time.
+const PIECE: usize = 64 * 1024;
+
+/// What a connection sends once there is room: the rest of a frame, control frames, then the requests that wait, in their order.
+#[derive(Default)]
+pub(super) struct Backlog {
+    /// What is left of a large request's frame. Nothing else can come between.
+    frame: Bytes,
+    control: BytesMut,
+    waiting: VecDeque<(Rid, Bytes)>,
+}
+
+impl Backlog {
+    /// Whether nothing has to leave before what comes next.
+    pub(super) fn is_empty(&self) -> bool {
+        self.frame.is_empty() && self.control.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let waiting = self.waiting.iter().map(|(_, body)| body.len());
+        self.frame.len() + self.control.len() + waiting.sum::<usize>()
+    }
+
+    /// Whether a frame has left in part.
+    pub(super) fn is_within(&self) -> bool {
+        !self.frame.is_empty()
+    }
+
+    /// A request waits.
+    pub(super) fn push(&mut self, rid: Rid, body: Bytes) {
+        self.waiting.push_back((rid, body));
+    }
+
+    /// Control frames that leave behind the frame that is on its way.
+    pub(super) fn control(&mut self) -> &mut BytesMut {
+        &mut self.control
+    }
+
+    /// Nobody waits for the answer to this one any more. If it has not begun to leave, it will not.
+    pub(super) fn remove(&mut self, rid: &Rid) {
+        self.waiting.retain(|(other, _)| other != rid);
+    }
+
+    /// What leaves next; `encode` makes the frame of a request.
+    pub(super) fn next(&mut self, encode: impl FnOnce(&Rid, &[u8]) -> Bytes) -> Option<Bytes> {
+        if self.frame.is_empty() {
+            if !self.control.is_empty() {
+                return Some(self.control.split().freeze());
+            }
+            let (rid, body) = self.waiting.pop_front()?;
+            self.frame = encode(&rid, &body);
+        }
+        Some(self.frame.split_to(self.frame.len().min(PIECE)))
+    }
+
+    /// Nothing leaves any more.
+    pub(super) fn clear(&mut self) {
+        *self = Backlog::default();
+    }
+}
