@@ -161,7 +161,7 @@ impl Publish {
                 output.note(format_args!("publishing {} on {}", self.service, worker.addr()));
                 told = true;
             }
-            if told && publisher.stats().subscribers >= self.wait_for {
+            if told && publisher.stats().listening >= self.wait_for {
                 return true;
             }
             if events.recv_timeout(LOOK).is_ok() {

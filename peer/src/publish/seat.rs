@@ -33,6 +33,8 @@ pub(crate) struct Seat {
     channel: Channel,
     config: Rc<Config>,
     counters: Arc<Counters>,
+    /// It gets messages.
+    listens: Cell<bool>,
     /// Which topics it wants; none if it takes all messages raw.
     topics: Option<RefCell<Topics>>,
     backlog: RefCell<VecDeque<Bytes>>,
@@ -50,7 +52,8 @@ pub(crate) struct Seat {
 impl Seat {
     pub(super) fn new(audience: &Rc<Audience>, channel: Channel, topical: bool) -> Seat {
         let (config, counters) = (audience.config.clone(), audience.counters.clone());
-        Seat {
+        let seat = Seat {
+            listens: Cell::new(false),
             channel,
             config,
             counters,
@@ -63,7 +66,9 @@ impl Seat {
             connection: RefCell::new(Waker::noop().clone()),
             audience: Rc::downgrade(audience),
             key: Cell::new(usize::MAX),
-        }
+        };
+        seat.listen(!topical);
+        seat
     }
 
     /// Whether it says which topics it wants.
@@ -73,9 +78,19 @@ impl Seat {
 
     /// Takes what it says about topics.
     pub(crate) fn change(&self, message: &[u8]) -> Result<(), Refused> {
-        match &self.topics {
-            Some(topics) => topics.borrow_mut().change(message, self.config.max_topics),
-            None => Err(Refused::Malformed),
+        let Some(topics) = &self.topics else { return Err(Refused::Malformed) };
+        let mut topics = topics.borrow_mut();
+        topics.change(message, self.config.max_topics)?;
+        self.listen(!topics.is_empty());
+        Ok(())
+    }
+
+    /// Whether it gets anything.
+    fn listen(&self, listens: bool) {
+        match (self.listens.replace(listens), listens) {
+            (false, true) => self.counters.listening.add(1),
+            (true, false) => self.counters.listening.sub(1),
+            _ => {}
         }
     }
 
@@ -213,6 +228,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.listen(false);
+        self.counters.dropped.add(self.clear());
         if let Some(audience) = self.audience.upgrade() {
             audience.leave(self.key.get());
         }

@@ -50,6 +50,10 @@ impl Topics {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+
     pub(super) fn want(&self, topic: &str) -> bool {
         // A subscriber has few; one that has many pays for looking at each beginning of the topic instead.
         match self.prefixes.len() {
