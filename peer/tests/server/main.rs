@@ -1,9 +1,15 @@
 //! The server as its clients see it, over raw sockets, on both drivers.
 
+#[path = "../interop/certificates.rs"]
+mod certificates;
+
+mod admission;
 mod client;
 mod ends;
 mod gzip;
 mod limits;
+mod publish;
+mod secure;
 mod socket;
 mod stream;
 mod websocket;
@@ -36,6 +42,23 @@ fn with(server: server::Config, test: impl Fn(&Rig)) {
         test(&rig);
         rig.worker.stop();
         let worker = rig.worker;
+        worker.join().expect("no core panics");
+    }
+}
+
+/// Runs a test against a worker with services of its own, on each driver.
+fn workers(
+    config: worker::Config,
+    setup: impl Fn(&mut Services) + Clone + Send + Sync + 'static,
+    test: impl Fn(&Worker),
+) {
+    for driver in [DriverChoice::Auto, DriverChoice::Epoll] {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let config = worker::Config { listen, driver, ..config.clone() };
+        let setup = setup.clone();
+        let worker = Worker::start(config, move |_, services| setup(services)).expect("it starts");
+        test(&worker);
+        worker.stop();
         worker.join().expect("no core panics");
     }
 }
