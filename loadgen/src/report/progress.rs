@@ -121,7 +121,7 @@ impl Progress {
             whole => format!(" of {}", number(whole.as_secs_f64())),
         };
         // Every answer took its time; publications are no answers.
-        if second.rate > 0.0 && second.max == 0.0 {
+        if second.rate > 0.0 && second.p50 == 0.0 {
             return format!(
                 "{}{phase}{:.0}{whole} s  {}/s  {} failed{late}  {} connections",
                 self.part,
