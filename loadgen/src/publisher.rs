@@ -20,7 +20,10 @@ use crate::run::Interrupt;
 use crate::tick::Tick;
 
 /// Bytes that may wait for a subscriber at most, before what is oldest is dropped.
-const HIGH_WATER: usize = 1024 * 1024;
+const HIGH_WATER: usize = 4 * 1024 * 1024;
+
+/// Bytes that wait for a subscriber on average. One may be far behind the others before something is dropped.
+const DEPTH: usize = 512 * 1024;
 
 /// The most messages that are published before it is seen what has become of them.
 const BATCH: usize = 16;
@@ -326,7 +329,7 @@ impl Credit {
     const PATIENCE: Duration = Duration::from_millis(50);
 
     fn new(bytes: usize) -> Self {
-        let room = HIGH_WATER / 2 / (bytes + 80);
+        let room = DEPTH / (bytes + 80);
         Self { depth: room.clamp(1, 1024) as u64, offered: 0, over: 0, since: Duration::ZERO }
     }
 

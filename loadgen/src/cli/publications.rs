@@ -8,7 +8,7 @@ use grenache_engine::{DriverChoice, Idle};
 use grenache_peer::publish::MAX_TOPIC;
 
 use super::load::{GeneratorOptions, at_least_one, rate, some_time, time};
-use super::output::{self, OutputOptions};
+use super::output::OutputOptions;
 use crate::failure::{Exit, Failure};
 use crate::outcome::Service;
 use crate::payload::MAX_PAYLOAD;
@@ -181,7 +181,8 @@ impl Pub {
         let pace = publications.pace();
         let mut output = self.output.open(pace, self.warm_up, self.duration)?;
         let publishing = Publishing::start(publications)?;
-        output::print(&format!("listening on {}", publishing.addr()))?;
+        // Not where the document may go.
+        eprintln!("listening on {}", publishing.addr());
         output.begin("");
         let outcome = publishing.run(interrupt, &mut |tick| output.tick(tick));
         output.end();

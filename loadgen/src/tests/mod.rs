@@ -4,6 +4,7 @@ mod closed;
 mod datagrams;
 mod faults;
 mod open;
+mod publications;
 mod websocket;
 
 use std::cell::{Cell, RefCell};
@@ -193,7 +194,9 @@ impl Running {
         let outcome = collector.outcome(Environment::default(), "simulated".to_owned(), false);
         let requests = &outcome.requests;
         let accounted = requests.answered + requests.failures() + requests.abandoned;
-        assert_eq!(requests.sent, accounted, "{requests:?}");
+        if outcome.heard.is_none() {
+            assert_eq!(requests.sent, accounted, "{requests:?}");
+        }
         outcome
     }
 }

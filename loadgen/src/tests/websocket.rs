@@ -42,21 +42,26 @@ fn world(does: impl Fn(u64) -> Does + 'static) -> (World, Rc<Cell<(u64, u16)>>) 
     (world, told)
 }
 
+/// Answers a handshake, naming `protocol`.
+pub(super) async fn accept(stream: &TcpStream, protocol: Option<&str>) {
+    let mut asked = Connection::new(http::Config::default());
+    let mut out = BytesMut::new();
+    while out.is_empty() {
+        let received = stream.recv().await.unwrap().unwrap();
+        if let Some(Event::Request(request)) = asked.receive(&mut &received[..]).unwrap() {
+            Offer::read(&request.head).unwrap().accept(&mut out, protocol, None);
+        }
+    }
+    stream.write(&out);
+}
+
 async fn converse(
     stream: Rc<TcpStream>,
     does: Rc<impl Fn(u64) -> Does>,
     number: Rc<Cell<u64>>,
     seen: Rc<Cell<(u64, u16)>>,
 ) {
-    let mut asked = Connection::new(http::Config::default());
-    let mut out = BytesMut::new();
-    while out.is_empty() {
-        let received = stream.recv().await.unwrap().unwrap();
-        if let Some(Event::Request(request)) = asked.receive(&mut &received[..]).unwrap() {
-            Offer::read(&request.head).unwrap().accept(&mut out, None, None);
-        }
-    }
-    stream.write(&out);
+    accept(&stream, None).await;
     let mut connection = ws::Connection::new(Role::Server, ws::Config::default());
     let mut owed = None;
     while let Ok(Some(mut received)) = stream.recv().await {

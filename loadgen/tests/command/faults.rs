@@ -59,6 +59,19 @@ fn a_server_that_refuses_is_told_at_once() {
 }
 
 #[test]
+fn a_server_without_websocket_is_told_at_once() {
+    let server = Server::start(|_, _| Act::Echo);
+    for command in ["rpc --transport ws -S a", "ws-echo", "sub"] {
+        let ended = run(loadgen(&format!("{command} -t {} -d 60s", server.addr)));
+        let said = format!(
+            "loadgen: no connection to {}: the server answers 200 instead of upgrading",
+            server.addr
+        );
+        assert_eq!(ended.error(1), said);
+    }
+}
+
+#[test]
 fn a_server_that_stops_in_the_middle_is_reported() {
     // A condition on errors does not excuse it.
     for more in ["", "--rate 1000", "--fail-if errors>50%"] {

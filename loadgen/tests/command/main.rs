@@ -6,6 +6,7 @@ mod grapes;
 mod many;
 mod output;
 mod process;
+mod publications;
 mod server;
 mod stall;
 mod usage;

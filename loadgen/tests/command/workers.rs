@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use grenache_peer::server::Reply;
+use grenache_peer::server::{self, Reply};
 use grenache_peer::tls::{Authorities, Clients, Identity, ServerTls};
 use grenache_peer::{Worker, worker};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -46,6 +46,12 @@ fn over_tls_with_certificates_on_both_sides() {
     let report = measure(&format!("{with} --requests-per-connection 10")).json(0);
     assert!(report["requests"]["connections"].as_u64() >= Some(45), "{report}");
     assert_eq!(report["requests"]["answered"], 500);
+    // Over WebSocket, on the same port.
+    let report = measure(&format!("{with} --transport ws -n 16")).json(0);
+    assert_eq!(
+        (&report["requests"]["answered"], &report["load"]["transport"]),
+        (&json!(500), &json!("wss"))
+    );
     // Without a certificate of its own nobody is let in, and without TLS nothing is understood.
     let without = measure(&format!("{call} --tls-ca {} --timeout 2s -c 1", files.show("ca.pem")));
     assert_ne!(without.code, Some(0), "{without:?}");
@@ -55,7 +61,7 @@ fn over_tls_with_certificates_on_both_sides() {
 
 #[test]
 fn nodes_worker() {
-    let node = Node::start("service.js", "echo");
+    let node = Node::start("http", "echo");
     let report =
         measure(&format!("rpc -t {} -S node:echo --requests 1000 -c 8", node.addr)).json(0);
     assert_eq!(report["requests"]["answered"], 1000, "{report}");
@@ -65,6 +71,35 @@ fn nodes_worker() {
     let failing = measure(&format!("rpc -t {} -S node:fail --requests 50", node.addr)).json(1);
     assert_eq!(failing["requests"]["failed"], json!({ "remote": 50 }));
     assert_eq!(failing["requests"]["examples"]["remote"], "'hello'");
+}
+
+#[test]
+fn nodes_worker_over_websocket() {
+    let node = Node::start("ws", "echo");
+    let call = format!("rpc -t {} --transport ws", node.addr);
+    let report = measure(&format!("{call} -S node:echo --requests 5000 -c 2 -n 64")).json(0);
+    assert_eq!(report["requests"]["answered"], 5000, "{report}");
+    let report = measure(&format!("{call} -S node:echo --rate 500 -d 1s -w 1s -c 1 -n 100"));
+    assert!(report.json(0)["rate"].as_f64() > Some(400.0), "{report:?}");
+    let failing = measure(&format!("{call} -S node:fail --requests 50")).json(1);
+    assert_eq!(failing["requests"]["failed"], json!({ "remote": 50 }));
+    assert_eq!(failing["requests"]["examples"]["remote"], "'hello'");
+}
+
+#[test]
+fn a_worker_that_is_busy_is_told_from_one_that_fails() {
+    let config = worker::Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        server: server::Config { max_in_flight: 4, ..server::Config::default() },
+        ..worker::Config::default()
+    };
+    let worker = Worker::start(config, |_, services| {
+        services.add("never", |_| std::future::pending::<Result<Reply, grenache_peer::Error>>());
+    });
+    let worker = worker.unwrap();
+    let call = format!("rpc -t {} -S never --transport ws -c 1 -n 8", worker.addr());
+    let report = measure(&format!("{call} --requests 8 --timeout 500ms")).json(1);
+    assert_eq!(report["requests"]["failed"], json!({ "busy": 4, "timeout": 4 }), "{report}");
 }
 
 /// An authority, and a worker and a client with its certificates, as PEM files.
@@ -112,8 +147,8 @@ struct Node {
 }
 
 impl Node {
-    /// Starts it with this service under the prefix `node`.
-    fn start(script: &str, service: &str) -> Self {
+    /// Starts it with this service under the prefix `node`, over `http` or `ws`.
+    fn start(transport: &str, service: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../grape/tests/node");
         assert!(
             folder.join("node_modules/grenache-nodejs-http").exists(),
@@ -122,13 +157,14 @@ impl Node {
         let config = grenache_grape::Config { dht_port: 0, api_port: 0, ..Default::default() };
         let grape = grenache_grape::Grape::start(config).expect("a grape");
         let conf = json!({
-            "grape": grape.api_addr().port(), "prefix": "node", "services": [service], "name": "a",
+            "grape": grape.api_addr().port(), "transport": transport, "prefix": "node",
+            "services": [service], "name": "a",
         });
         let mut command = Command::new("node");
         command
             .arg("-r")
             .arg(folder.join("leash.js"))
-            .arg(folder.join(script))
+            .arg(folder.join("service.js"))
             .arg(conf.to_string());
         command.env_remove("NODE_OPTIONS").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("Node starts");
