@@ -10,4 +10,5 @@ mod publications;
 mod server;
 mod stall;
 mod usage;
+mod websocket;
 mod workers;

@@ -1,4 +1,4 @@
-//! A worker that does as it is told with each request.
+//! A worker over HTTP and WebSocket that does as it is told with each request.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,8 @@ use grenache_engine::{
     Config, Core, Pinning, Runtime, Stopper, TcpStream, now, shutdown, sleep, spawn_local,
 };
 use grenache_transports::http::{self, Connection, Event, date::Date, response};
+use grenache_transports::ws::handshake::{self, Offer};
+use grenache_transports::ws::{self, Role, frame};
 use serde_json::Value;
 
 /// What it does about a request.
@@ -38,6 +40,15 @@ pub(crate) struct Server {
 impl Server {
     /// Asks `act` about each request, by its number and the time by the server's clock. Runs on the first CPU.
     pub(crate) fn start(act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static) -> Self {
+        Self::over(false, act)
+    }
+
+    /// The same, and over WebSocket too for those who ask for it.
+    pub(crate) fn websocket(act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static) -> Self {
+        Self::over(true, act)
+    }
+
+    fn over(upgrades: bool, act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static) -> Self {
         let tcp = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
         let config = Config { tcp, pinning: Pinning::From(0), ..Config::default() };
         let shared = Arc::new((act, AtomicU64::new(0), OnceLock::new()));
@@ -48,7 +59,7 @@ impl Server {
                 let listener = core.listeners.remove(0);
                 spawn_local(async move {
                     while let Ok((stream, _)) = listener.accept().await {
-                        spawn_local(serve(stream, shared.clone()));
+                        spawn_local(serve(stream, upgrades, shared.clone()));
                     }
                 });
                 shutdown().await;
@@ -61,47 +72,109 @@ impl Server {
 
     /// Treats every hundredth request like this, and echoes the others.
     pub(crate) fn one_in_a_hundred(act: Act) -> Self {
-        Self::start(move |number, _| if number % 100 == 99 { act } else { Act::Echo })
+        Self::start(one_in_a_hundred(act))
     }
+}
+
+/// This for every hundredth request.
+pub(crate) fn one_in_a_hundred(act: Act) -> impl Fn(u64, Duration) -> Act + Send + Sync + 'static {
+    move |number, _| if number % 100 == 99 { act } else { Act::Echo }
 }
 
 /// What to do, the requests so far, and how to end the server.
 type Shared<A> = Arc<(A, AtomicU64, OnceLock<Stopper>)>;
 
-async fn serve<A: Fn(u64, Duration) -> Act>(stream: TcpStream, shared: Shared<A>) {
+async fn serve<A: Fn(u64, Duration) -> Act>(stream: TcpStream, upgrades: bool, shared: Shared<A>) {
     let mut connection = Connection::new(http::Config::default());
     let mut date = Date::new(Duration::ZERO);
     while let Ok(Some(received)) = stream.recv().await {
         let mut input = &received[..];
         while let Ok(Some(event)) = connection.receive(&mut input) {
             let Event::Request(request) = event else { continue };
-            match (shared.0)(shared.1.fetch_add(1, Ordering::Relaxed), now()) {
-                Act::Echo => {}
-                Act::EchoAt(then) => sleep(then.saturating_sub(now())).await,
-                Act::Work(time) => {
-                    let start = std::time::Instant::now();
-                    while start.elapsed() < time {
-                        std::hint::spin_loop();
-                    }
-                }
-                Act::Never => continue,
-                Act::Garbage => {
-                    stream.write(b"\x16\x03garbage\r\n\r\n");
-                    continue;
-                }
-                Act::Close => return,
-                Act::Reset => return stream.abort(),
-                Act::Stop => return shared.2.get().expect("it runs").stop(),
-            }
-            // Anything but an envelope, as other generators may send it, is echoed as it is.
-            let body = match serde_json::from_slice::<[Value; 3]>(request.body) {
-                Ok([rid, _, payload]) => serde_json::to_vec(&(rid, (), payload)).expect("JSON"),
-                Err(_) => request.body.to_vec(),
-            };
             let mut out = BytesMut::new();
-            let date = date.at(Duration::ZERO);
+            if upgrades && handshake::is_asked(&request.head) {
+                let offer = Offer::read(&request.head).expect("a handshake");
+                offer.accept(&mut out, None, None);
+                stream.write(&out);
+                return serve_websocket(stream, shared).await;
+            }
+            match perform(&stream, &shared).await {
+                Then::Answer => {}
+                Then::Wait => continue,
+                Then::End => return,
+            }
+            let (date, body) = (date.at(Duration::ZERO), answer(request.body));
             response::write(&mut out, 200, request.persistence, date, &[], &body);
             stream.write(&out);
         }
+    }
+}
+
+/// The same over WebSocket. Nothing comes before the handshake is answered.
+async fn serve_websocket<A: Fn(u64, Duration) -> Act>(stream: TcpStream, shared: Shared<A>) {
+    let mut connection = ws::Connection::new(Role::Server, ws::Config::default());
+    while let Ok(Some(mut received)) = stream.recv().await {
+        let mut input = &mut received[..];
+        while let Ok(Some(event)) = connection.receive(&mut input) {
+            let ws::Event::Message(message) = event else { continue };
+            match perform(&stream, &shared).await {
+                Then::Answer => {}
+                Then::Wait => continue,
+                Then::End => return,
+            }
+            let mut out = BytesMut::new();
+            frame::write_message(&mut out, message.kind, None, &answer(message.data));
+            stream.write(&out);
+        }
+    }
+}
+
+/// What is left to do about a request.
+enum Then {
+    Answer,
+    /// Nothing; another may come.
+    Wait,
+    /// Nothing, nor for any other of this connection.
+    End,
+}
+
+/// Asks what to do about the next request, and does it but for the answer.
+async fn perform<A: Fn(u64, Duration) -> Act>(stream: &TcpStream, shared: &Shared<A>) -> Then {
+    match (shared.0)(shared.1.fetch_add(1, Ordering::Relaxed), now()) {
+        Act::Echo => Then::Answer,
+        Act::EchoAt(then) => {
+            sleep(then.saturating_sub(now())).await;
+            Then::Answer
+        }
+        Act::Work(time) => {
+            let start = std::time::Instant::now();
+            while start.elapsed() < time {
+                std::hint::spin_loop();
+            }
+            Then::Answer
+        }
+        Act::Never => Then::Wait,
+        Act::Garbage => {
+            // To a WebSocket, a frame with bits that nobody has agreed on.
+            stream.write(b"\x16\x03garbage\r\n\r\n");
+            Then::Wait
+        }
+        Act::Close => Then::End,
+        Act::Reset => {
+            stream.abort();
+            Then::End
+        }
+        Act::Stop => {
+            shared.2.get().expect("it runs").stop();
+            Then::End
+        }
+    }
+}
+
+/// The payload as an answer. Anything but an envelope, as other generators may send it, is echoed as it is.
+fn answer(body: &[u8]) -> Vec<u8> {
+    match serde_json::from_slice::<[Value; 3]>(body) {
+        Ok([rid, _, payload]) => serde_json::to_vec(&(rid, (), payload)).expect("JSON"),
+        Err(_) => body.to_vec(),
     }
 }
