@@ -30,3 +30,4 @@ mod request;
 mod stream;
 mod tls;
 mod websocket;
+mod websocket_worker;
