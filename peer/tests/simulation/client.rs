@@ -47,7 +47,8 @@ pub(crate) async fn run(
     shutdown().await;
 }
 
-fn draw(below: u32) -> u32 {
+/// A number below another.
+pub(crate) fn draw(below: u32) -> u32 {
     let mut bytes = [0; 4];
     fill_random(&mut bytes);
     u32::from_le_bytes(bytes) % below

@@ -6,6 +6,9 @@
 mod client;
 mod network;
 mod oracle;
+mod publish;
+mod websocket;
+mod wire;
 mod worker;
 
 use std::time::Duration;
