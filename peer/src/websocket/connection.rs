@@ -45,6 +45,8 @@ pub(super) struct Connection {
     asked: Cell<Duration>,
     /// It closes once nothing is under way.
     draining: Cell<bool>,
+    /// What is queued must not leave any more.
+    torn: Cell<bool>,
     reader: RefCell<Waker>,
 }
 
@@ -69,6 +71,7 @@ impl Connection {
             used: Cell::new(false),
             asked: Cell::new(now()),
             draining: Cell::new(false),
+            torn: Cell::new(false),
             reader: RefCell::new(Waker::noop().clone()),
         });
         let reader = Reader {
@@ -181,9 +184,7 @@ impl Connection {
 
     /// Says that it is over, and why, and takes no more requests. Those under way get no answer.
     pub(super) fn close(&self, code: u16, failed: Failed) {
-        // In the middle of a frame there is no place for another.
-        let within = self.backlog.borrow().is_within();
-        if self.end(failed) && !within {
+        if self.end(failed) && !self.torn.get() {
             let close = Close { code, reason: "" };
             self.write(|out| frame::write_close(out, Some(self.masks.draw()), Some(close)));
             self.reader.borrow().wake_by_ref();
@@ -192,11 +193,13 @@ impl Connection {
 
     /// Takes no more requests. Those under way get no answer. False if it had ended before.
     fn end(&self, failed: Failed) -> bool {
-        let taken = self.taken();
         let first = self.is_open();
         self.ended.borrow_mut().get_or_insert_with(|| failed.clone());
-        self.pending.fail(&failed, taken);
-        self.backlog.borrow_mut().clear();
+        let mut backlog = self.backlog.borrow_mut();
+        // In the middle of a frame there is no place for another, and what was said not to have left has to stay.
+        let unsent = self.pending.fail(&failed, self.taken());
+        self.torn.set(self.torn.get() || unsent || backlog.is_within());
+        backlog.clear();
         first
     }
 
@@ -227,9 +230,9 @@ impl Asked {
         self.slot.poll(context)
     }
 
-    /// Whether the kernel has not taken a byte of it.
-    pub(super) fn is_unsent(&self) -> bool {
-        self.slot.is_unsent(self.connection.taken())
+    /// Whether it leaves, or has left. If not, it will not once this is dropped.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.slot.is_waiting()
     }
 }
 
@@ -279,8 +282,11 @@ impl Reader {
         loop {
             let room = connection.pump(context);
             if !connection.is_open() {
-                // What is queued leaves, with the close frame at its end.
-                connection.channel.shutdown();
+                match connection.torn.get() {
+                    true => connection.channel.abort(),
+                    // What is queued leaves, with the close frame at its end.
+                    false => connection.channel.shutdown(),
+                }
                 return Poll::Ready(());
             }
             if let Err(error) = room {

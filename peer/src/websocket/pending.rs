@@ -68,12 +68,16 @@ impl Pending {
         }
     }
 
-    /// No answer will come any more. Of what was given to the connection the kernel has taken `taken` bytes.
-    pub(super) fn fail(&self, failed: &Failed, taken: u64) {
+    /// No answer will come any more. Of what was given to the connection the kernel has taken `taken` bytes. True if requests
+    /// that were given to it have not left.
+    pub(super) fn fail(&self, failed: &Failed, taken: u64) -> bool {
+        let mut given = false;
         for slot in self.slots.take().into_values() {
             let unsent = slot.is_unsent(taken);
+            given |= unsent && !slot.is_waiting();
             slot.give(Err(Unanswered { failed: failed.clone(), unsent }));
         }
+        given
     }
 }
 
@@ -109,7 +113,7 @@ impl Slot {
     }
 
     /// Whether the kernel, which has taken `taken` bytes, has none of the request.
-    pub(super) fn is_unsent(&self, taken: u64) -> bool {
+    fn is_unsent(&self, taken: u64) -> bool {
         self.start.get().is_none_or(|start| taken <= start)
     }
 }

@@ -115,7 +115,7 @@ impl Pool {
             });
             match answer.await {
                 Some(Ok(reply)) => return Ok(reply),
-                None => return Err(Failed::Timeout { may_have_run: !asked.is_unsent() }),
+                None => return Err(Failed::Timeout { may_have_run: asked.has_begun() }),
                 Some(Err(unanswered)) => match unanswered.failed {
                     // The kept connection was closed already; another will do.
                     _ if unanswered.unsent && used && !self.shared.stopped.get() => {}

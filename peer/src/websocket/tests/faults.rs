@@ -1,5 +1,7 @@
 //! Workers that are down, slow, broken or hostile.
 
+use std::cell::RefCell;
+
 use super::*;
 
 /// A frame of a server's, of any kind.
@@ -207,6 +209,80 @@ fn what_has_not_begun_to_leave_has_not_run() {
             let failed = other.await.unwrap().expect_err("it broke");
             assert!(!failed.may_have_run(), "{failed:?}");
         }
+        site.end(&pool).await;
+    });
+}
+
+#[test]
+fn what_is_said_not_to_have_run_never_arrives() {
+    run(|any| async move {
+        let arrived = Rc::new(RefCell::new(Vec::new()));
+        let told = arrived.clone();
+        // It says that it has nothing more to say, and only then reads what the client has sent and goes on sending.
+        let site = Site::start(any, move |mut peer, _| {
+            let told = told.clone();
+            async move {
+                sleep(Duration::from_millis(300)).await;
+                peer.channel.shutdown();
+                while let Some((_, payload)) = peer.request().await {
+                    let (number, _): (usize, String) = payload.to().expect("a pair");
+                    told.borrow_mut().push(number);
+                }
+            }
+        });
+        let pool = Pool::new(Config { max_connections: 1, ..Config::default() }, None);
+        let filler = "x".repeat(10_000);
+        let payload = |number: usize| Json::of(&(number, &filler)).unwrap();
+        let calls: Vec<_> = (0..1500).map(|number| start(&pool, &site, payload(number))).collect();
+        let mut not_run = Vec::new();
+        for (number, call) in calls.into_iter().enumerate() {
+            if !call.await.unwrap().expect_err("no answer").may_have_run() {
+                not_run.push(number);
+            }
+        }
+        site.closed().await;
+        let arrived = arrived.take();
+        assert!(!not_run.is_empty() && !arrived.is_empty(), "it was no test");
+        let both: Vec<_> = not_run.iter().filter(|number| arrived.contains(number)).collect();
+        assert!(both.is_empty(), "{both:?}");
+        site.end(&pool).await;
+    });
+}
+
+#[test]
+fn a_deadline_that_passes_while_the_request_waits_in_the_kernel_says_nothing() {
+    run(|any| async move {
+        let arrived = Rc::new(Cell::new(0));
+        let told = arrived.clone();
+        let site = Site::start(any, move |mut peer, _| {
+            let told = told.clone();
+            async move {
+                sleep(Duration::from_millis(300)).await;
+                while peer.request().await.is_some() {
+                    told.set(told.get() + 1);
+                }
+            }
+        });
+        let pool = Pool::new(Config { max_connections: 1, ..Config::default() }, None);
+        let until = now() + Duration::from_millis(150);
+        let calls: Vec<_> = (0..1500)
+            .map(|_| {
+                let (pool, to) = (pool.clone(), site.target.clone());
+                spawn_local(async move { ask_until(&pool, &to, &text(10_000), until).await })
+            })
+            .collect();
+        let mut may_have_run = 0;
+        for call in calls {
+            match call.await.unwrap().expect_err("no answer") {
+                Failed::Timeout { may_have_run: true } => may_have_run += 1,
+                Failed::Timeout { may_have_run: false } => {}
+                failed => panic!("{failed:?}"),
+            }
+        }
+        assert!(may_have_run < 1500, "it was no test");
+        pool.close().await;
+        site.closed().await;
+        assert!(arrived.get() <= may_have_run, "{} of {may_have_run}", arrived.get());
         site.end(&pool).await;
     });
 }
