@@ -8,7 +8,7 @@ use std::time::Duration;
 use grenache_engine::{Core, fill_random, now, shutdown, sleep, spawn_local, timeout};
 use grenache_peer::client::{self, Call, Client};
 use grenache_peer::link::{self, Grape, Link};
-use grenache_peer::{Error, Json};
+use grenache_peer::{Error, Json, Transport};
 
 use crate::network;
 use crate::oracle::{Kind, Oracle, Outcome};
@@ -20,6 +20,8 @@ pub(crate) struct Orders {
     pub(crate) calling: Cell<bool>,
     /// Callers per core.
     pub(crate) callers: usize,
+    /// What calls go over.
+    pub(crate) transport: Transport,
 }
 
 /// The longest time a call is given.
@@ -37,7 +39,8 @@ pub(crate) async fn run(
 ) {
     let grapes = Grape::list(&grapes.join(",")).expect("grapes");
     let link = Link::new(&grapes, link::Config::default(), None).expect("a link");
-    let client = Client::new(link.clone(), client::Config::default(), None).expect("a client");
+    let config = client::Config { transport: orders.transport, ..client::Config::default() };
+    let client = Client::new(link.clone(), config, None).expect("a client");
     for _ in 0..orders.callers {
         spawn_local(call_again_and_again(client.clone(), oracle.clone(), orders.clone()));
     }
@@ -62,12 +65,12 @@ async fn call_again_and_again(client: Client, oracle: Arc<Mutex<Oracle>>, orders
     loop {
         sleep(millis(PAUSE)).await;
         if orders.calling.get() {
-            call(&client, &oracle).await;
+            call(&client, &oracle, orders.transport).await;
         }
     }
 }
 
-async fn call(client: &Client, oracle: &Mutex<Oracle>) {
+async fn call(client: &Client, oracle: &Mutex<Oracle>, transport: Transport) {
     let kind = match draw(8) {
         0..4 => Kind::Once,
         4..7 => Kind::Idempotent,
@@ -100,7 +103,7 @@ async fn call(client: &Client, oracle: &Mutex<Oracle>) {
     if let Some(attempt) = attempt {
         call = call.attempt_timeout(attempt);
     }
-    if draw(4) == 0 {
+    if draw(4) == 0 && transport == Transport::Http {
         call = call.gzip();
     }
     if draw(4) == 0 {

@@ -14,6 +14,7 @@ mod worker;
 use std::time::Duration;
 
 use grenache_engine::sim::Network;
+use grenache_peer::Transport;
 use network::{Hosts, Role, Sizes};
 use oracle::Counts;
 
@@ -29,6 +30,8 @@ const IDLE: Duration = Duration::from_secs(130);
 /// What happens in one run.
 struct Plan {
     seed: u64,
+    /// What calls go over.
+    transport: Transport,
     sizes: Sizes,
     network: Network,
     /// Calls are made for so long while things happen.
@@ -72,7 +75,7 @@ impl Every {
 
 /// Runs a plan and gives what the oracle saw and the trace of the run.
 fn run(plan: &Plan) -> (Counts, u64) {
-    let mut hosts = Hosts::start(plan.seed, plan.sizes, plan.network.clone());
+    let mut hosts = Hosts::start(plan.seed, plan.sizes, plan.network.clone(), plan.transport);
     // Workers announce themselves.
     hosts.world.run_for(Duration::from_secs(5));
     let tasks = hosts.live_tasks();
@@ -147,10 +150,10 @@ fn trouble(hosts: &mut Hosts, plan: &Plan) {
     }
 }
 
-#[test]
-fn calls_through_loss_partitions_and_power_losses() {
+fn through_loss_partitions_and_power_losses(transport: Transport) {
     let plan = |seed| Plan {
         seed,
+        transport,
         sizes: Sizes { grapes: 10, workers: 8, clients: 4, callers: 5 },
         network: Network {
             delay: Duration::from_micros(200)..Duration::from_millis(30),
@@ -168,7 +171,7 @@ fn calls_through_loss_partitions_and_power_losses() {
     };
     for seed in seed(1)..seed(1) + 3 {
         let (counts, _) = run(&plan(seed));
-        println!("seed {seed}: {counts:?}");
+        println!("seed {seed} over {transport:?}: {counts:?}");
         assert!(counts.replies > 3000, "{counts:?}");
         assert!(counts.had_to_succeed > 300 && counts.had_to_be_found > 100, "{counts:?}");
         assert!(counts.not_run > 20 && counts.repeated > 0, "{counts:?}");
@@ -176,10 +179,22 @@ fn calls_through_loss_partitions_and_power_losses() {
 }
 
 #[test]
+fn calls_through_loss_partitions_and_power_losses() {
+    through_loss_partitions_and_power_losses(Transport::Http);
+}
+
+#[test]
+fn calls_over_websocket_through_loss_partitions_and_power_losses() {
+    through_loss_partitions_and_power_losses(Transport::WebSocket);
+}
+
+#[test]
 fn a_good_network_loses_nothing_at_every_seed() {
-    for seed in seed(100)..seed(100) + 4 {
+    let transports = [Transport::Http, Transport::WebSocket];
+    for (seed, transport) in (seed(100)..seed(100) + 4).flat_map(|s| transports.map(|t| (s, t))) {
         let plan = Plan {
             seed,
+            transport,
             sizes: Sizes { grapes: 6, workers: 5, clients: 3, callers: 4 },
             network: Network::default(),
             length: Duration::from_secs(30),
@@ -190,7 +205,7 @@ fn a_good_network_loses_nothing_at_every_seed() {
             partition: None,
         };
         let (counts, _) = run(&plan);
-        println!("seed {seed}: {counts:?}");
+        println!("seed {seed} over {transport:?}: {counts:?}");
         // What has timed out was given too little time.
         let others: Vec<_> = counts.failed.keys().filter(|code| *code != "ERR_TIMEOUT").collect();
         assert!(others.is_empty(), "{counts:?}");
@@ -199,8 +214,9 @@ fn a_good_network_loses_nothing_at_every_seed() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    let plan = |seed| Plan {
+    let plan = |seed, transport| Plan {
         seed,
+        transport,
         sizes: Sizes { grapes: 5, workers: 5, clients: 2, callers: 3 },
         network: Network { loss: 0.05, duplicate: 0.02, ..Network::default() },
         length: Duration::from_secs(20),
@@ -210,6 +226,8 @@ fn the_same_seed_is_the_same_run() {
         kill_host: Some(Duration::from_secs(11)),
         partition: None,
     };
-    assert_eq!(run(&plan(5)).1, run(&plan(5)).1);
-    assert_ne!(run(&plan(5)).1, run(&plan(6)).1);
+    for transport in [Transport::Http, Transport::WebSocket] {
+        assert_eq!(run(&plan(5, transport)).1, run(&plan(5, transport)).1);
+        assert_ne!(run(&plan(5, transport)).1, run(&plan(6, transport)).1);
+    }
 }

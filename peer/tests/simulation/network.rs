@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use grenache_engine::sim::{Host, Network, NodeId, World};
 use grenache_grape::{Identity, Node};
+use grenache_peer::Transport;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -92,14 +93,18 @@ pub(crate) fn offers(worker: usize, service: usize) -> bool {
 
 impl Hosts {
     /// Grapes that know each other, then workers, then clients that make no calls yet.
-    pub(crate) fn start(seed: u64, sizes: Sizes, network: Network) -> Hosts {
+    pub(crate) fn start(seed: u64, sizes: Sizes, network: Network, transport: Transport) -> Hosts {
         let mut hosts = Hosts {
             world: World::new(seed, network),
             oracle: Arc::new(Mutex::new(Oracle::new(seed))),
             grapes: Vec::new(),
             workers: Vec::new(),
             clients: Vec::new(),
-            orders: Rc::new(Orders { calling: Cell::new(false), callers: sizes.callers }),
+            orders: Rc::new(Orders {
+                calling: Cell::new(false),
+                callers: sizes.callers,
+                transport,
+            }),
             whole: true,
             random: StdRng::seed_from_u64(seed),
         };
