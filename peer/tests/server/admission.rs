@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use grenache_peer::server::{Reply, Request};
-use grenache_peer::{Error, Fingerprint, worker};
+use grenache_peer::{Fingerprint, worker};
 
 use crate::certificates::{STRANGER, TRUSTED};
 use crate::client::{Client, post};
