@@ -296,7 +296,7 @@ fn run(seed: u64) -> (Arc<Mutex<Ledger>>, u64) {
     let mut hosts = Hosts { world, ledger, worker };
     hosts.run_for(ms(100));
     orders.calling.set(true);
-    for round in 0..18 {
+    for round in 0..12 {
         hosts.run_for(Duration::from_secs(2));
         orders.troubles.set(orders.troubles.get() + usize::from(round % 3 != 1));
         match round % 3 {
@@ -339,7 +339,7 @@ fn run(seed: u64) -> (Arc<Mutex<Ledger>>, u64) {
 
 #[test]
 fn requests_over_websocket_through_cuts_stops_and_power_losses() {
-    for seed in seed(1)..seed(1) + 3 {
+    for seed in seed(1)..seed(1) + 2 {
         let (ledger, _) = run(seed);
         let ledger = ledger.lock().unwrap();
         let (asked, answered) = (ledger.runs.len(), ledger.answered);
@@ -347,7 +347,7 @@ fn requests_over_websocket_through_cuts_stops_and_power_losses() {
             "seed {seed}: {} connections, {answered} of {asked} answered, {} busy, closed {:?}",
             ledger.connections, ledger.busy, ledger.codes
         );
-        assert!(answered > 2000 && answered < asked && ledger.busy > 20, "seed {seed}");
+        assert!(answered > 1500 && answered < asked && ledger.busy > 20, "seed {seed}");
         for code in [1001, 1008, 3000] {
             assert!(ledger.codes.contains_key(&code), "seed {seed}: none was closed with {code}");
         }
