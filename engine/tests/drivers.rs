@@ -34,6 +34,7 @@ suite! {
     pressure:
         a_writer_waits_for_a_slow_reader
         an_unread_connection_is_paused_and_others_are_served
+        a_task_that_reads_on_and_on_comes_to_an_end
         buffers_held_by_handlers_starve_nobody
         connections_that_are_not_accepted_wait_and_are_not_lost
         shared_and_copied_pieces_leave_in_order;

@@ -1,5 +1,7 @@
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,6 +58,29 @@ pub(crate) fn an_unread_connection_is_paused_and_others_are_served(on: On) {
         }
         assert!(client.queued() > 0, "the sender was held back");
         assert!(read(&server, sent.len()).await == sent);
+    });
+}
+
+pub(crate) fn a_task_that_reads_on_and_on_comes_to_an_end(on: On) {
+    const SIZE: usize = 4 << 20;
+    let limits = Limits { recv_high_water: 16 << 10, tcp_buffer_size: 4096, ..Limits::default() };
+    run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
+        let (client, server) = pair().await;
+        client.write(&vec![7; SIZE]);
+        while stats().recv_pauses == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        // There is much more in the kernel; it has to wait until the others have had their turn.
+        let count = poll_fn(|context| {
+            let mut count = 0;
+            while let Poll::Ready(received) = server.poll_recv(context) {
+                count += received.expect("no error").expect("not the end").len();
+            }
+            Poll::Ready(count)
+        });
+        let count = count.await;
+        assert!((1..1 << 20).contains(&count), "{count} bytes in one go");
+        assert_eq!(read(&server, SIZE - count).await.len(), SIZE - count);
     });
 }
 
