@@ -177,13 +177,13 @@ impl Collector {
             Phase::Window => {
                 self.window.end = Some(self.window.end.map_or(ended, |end| end.max(ended)));
                 add(&mut self.total, &slice);
+                self.total.extremes = slice.extremes;
             }
             Phase::Drain => {
                 let Counts { arrived, heard_bytes, .. } = self.total.counts;
                 add(&mut self.total, &slice);
                 self.total.counts.arrived = arrived;
                 self.total.counts.heard_bytes = heard_bytes;
-                self.total.extremes = slice.extremes;
                 self.total.measured += slice.measured;
             }
         }

@@ -342,6 +342,9 @@ impl Load<'_> {
         let pid = self.plan.server_pid.filter(|_| edge && self.place.0 == 0);
         let server = pid.and_then(|pid| process::usage(pid).ok());
         let slice = self.shared.recorder.borrow_mut().take();
+        if phase == Phase::WarmUp {
+            self.shared.recorder.borrow_mut().warmed_up();
+        }
         let (cpu, idle) = (process::thread_time(), stats().spun + stats().parked);
         let part = Part { slice, phase, began, ended: now(), cpu, idle, server };
         let _ = self.reports.send((self.place.0, Report::Slice(Box::new(part))));

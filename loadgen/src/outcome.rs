@@ -206,11 +206,11 @@ pub struct Published {
     pub messages: u64,
     /// Messages that were refused because too many waited to be sent.
     pub refused: u64,
-    /// Subscribers in the end.
+    /// Subscribers in the end, those that want nothing left out.
     pub subscribers: u64,
     /// Messages given to subscribers' connections, once for each.
     pub sent: u64,
-    /// Messages dropped because a subscriber did not keep up, once for each.
+    /// Messages dropped because a subscriber did not keep up, or was gone, once for each.
     pub dropped: u64,
     /// Subscribers that were disconnected because they did not keep up.
     pub disconnected: u64,

@@ -121,7 +121,7 @@ impl Publishing {
     ) -> Result<Outcome, Failure> {
         let Publications { bytes, rate, subscribers, warm_up, window, .. } = self.publications;
         let environment = Environment::read(None);
-        while self.publisher.stats().subscribers < subscribers {
+        while self.publisher.stats().listening < subscribers {
             if interrupt.is_interrupted() {
                 let text = "interrupted before there were enough subscribers".to_owned();
                 return Err(Failure { exit: Exit::Interrupted, text });
@@ -160,7 +160,7 @@ impl Publishing {
                 at: before.at.saturating_sub(warm_up).as_secs_f64(),
                 length,
                 rate: (marks.published - before.published) as f64 / length,
-                connections: marks.stats.subscribers,
+                connections: marks.stats.listening,
                 ..Second::default()
             };
             let none = histogram();
@@ -177,7 +177,7 @@ impl Publishing {
             Published {
                 messages: before.published - first.published,
                 refused: before.refused - first.refused,
-                subscribers: before.stats.subscribers,
+                subscribers: before.stats.listening,
                 sent: before.stats.sent - first.stats.sent,
                 dropped: before.stats.dropped - first.stats.dropped,
                 disconnected: before.stats.disconnected - first.stats.disconnected,
@@ -325,7 +325,7 @@ struct Credit {
 }
 
 impl Credit {
-    /// What is not over after this time waits for subscribers that do not read, or have left.
+    /// What is not over after this time waits for subscribers that do not read.
     const PATIENCE: Duration = Duration::from_millis(50);
 
     fn new(bytes: usize) -> Self {
@@ -340,10 +340,10 @@ impl Credit {
         } else if now.saturating_sub(self.since) >= Self::PATIENCE {
             (self.offered, self.since) = (over, now);
         }
-        let waits = self.offered.saturating_sub(over) / stats.subscribers.max(1);
+        let waits = self.offered.saturating_sub(over) / stats.listening.max(1);
         let count = self.depth.saturating_sub(waits).min(BATCH as u64);
-        self.offered += count * stats.subscribers;
-        if stats.subscribers == 0 { 0 } else { count as usize }
+        self.offered += count * stats.listening;
+        if stats.listening == 0 { 0 } else { count as usize }
     }
 }
 
@@ -351,8 +351,8 @@ impl Credit {
 mod tests {
     use super::*;
 
-    fn stats(subscribers: u64, sent: u64) -> Stats {
-        Stats { subscribers, sent, ..Stats::default() }
+    fn stats(listening: u64, sent: u64) -> Stats {
+        Stats { listening, sent, ..Stats::default() }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) struct Slice {
     pub(crate) connections: u64,
     /// Of those in flight, requests of the window.
     pub(crate) measured: u64,
-    /// Messages heard within the window by the subscriber with the fewest and by that with the most, if there are any.
+    /// Messages heard since the warm-up by the subscriber with the fewest and by that with the most, if there are any.
     pub(crate) extremes: Option<(u64, u64)>,
 }
 
@@ -107,7 +107,7 @@ pub(crate) struct Recorder {
     /// The time that is measured. What is before it is warm-up.
     window: Range<Duration>,
     slice: Slice,
-    /// Messages that each lane has heard within the window; none of a lane that does not listen.
+    /// Messages that each lane has heard since the warm-up; none of a lane that does not listen.
     heard: Vec<Option<u64>>,
     /// When the last right answer came, or the last request of an open loop was due, or the run began.
     alive: Duration,
@@ -182,15 +182,18 @@ impl Recorder {
 
     /// A lane that listens has heard something.
     pub(crate) fn heard(&mut self, lane: usize, heard: Heard, now: Duration) {
-        if now < self.window.end {
-            self.slice.counts.arrived += heard.messages;
-            self.slice.counts.heard_bytes += heard.bytes;
-        }
-        if self.is_measured(now)
+        if now < self.window.end
             && let Some(Some(messages)) = self.heard.get_mut(lane)
         {
+            self.slice.counts.arrived += heard.messages;
+            self.slice.counts.heard_bytes += heard.bytes;
             *messages += heard.messages;
         }
+    }
+
+    /// What lanes have heard so far was warm-up.
+    pub(crate) fn warmed_up(&mut self) {
+        self.heard.iter_mut().flatten().for_each(|messages| *messages = 0);
     }
 
     /// A subscription has ended.

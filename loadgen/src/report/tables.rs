@@ -169,7 +169,7 @@ pub(super) fn publications(outcome: &Outcome) -> Table {
         row("messages published", published.messages);
         row("… refused: too many waited to be sent", published.refused);
         row("sent, to each subscriber", published.sent);
-        row("dropped: a subscriber did not keep up", published.dropped);
+        row("dropped: a subscriber was behind, or gone", published.dropped);
         row("subscribers disconnected for that", published.disconnected);
     }
     table
