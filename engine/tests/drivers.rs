@@ -36,6 +36,7 @@ suite! {
         an_unread_connection_is_paused_and_others_are_served
         a_task_that_reads_on_and_on_comes_to_an_end
         buffers_held_by_handlers_starve_nobody
+        more_streams_than_buffers_all_get_their_turn
         connections_that_are_not_accepted_wait_and_are_not_lost
         shared_and_copied_pieces_leave_in_order;
     udp:

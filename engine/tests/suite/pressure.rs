@@ -103,6 +103,50 @@ pub(crate) fn buffers_held_by_handlers_starve_nobody(on: On) {
     });
 }
 
+pub(crate) fn more_streams_than_buffers_all_get_their_turn(on: On) {
+    const STREAMS: usize = 40;
+    const EACH: usize = 256 << 10;
+    let limits = Limits { tcp_buffers: 8, tcp_buffer_size: 1024, ..Limits::default() };
+    run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {
+        let mut pairs = Vec::new();
+        let piece = Bytes::from(vec![7; 16 << 10]);
+        for _ in 0..STREAMS {
+            let (client, server) = pair().await;
+            let (client, piece) = (Rc::new(client), piece.clone());
+            let writer = client.clone();
+            // It always has something to send.
+            spawn_local(async move {
+                loop {
+                    writer.send(piece.clone());
+                    if writer.drained(64 << 10).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            pairs.push((client, server));
+        }
+        let read = Rc::new(Cell::new([0; STREAMS]));
+        for (number, (_, server)) in pairs.iter().enumerate() {
+            let (server, read) = (server.clone(), read.clone());
+            spawn_local(async move {
+                while let Ok(Some(data)) = server.recv().await {
+                    let mut all = read.get();
+                    all[number] += data.len();
+                    read.set(all);
+                }
+            });
+        }
+        while read.get().iter().sum::<usize>() < STREAMS * EACH {
+            yield_now().await;
+        }
+        let least = read.get().into_iter().min();
+        assert!(least > Some(EACH / 8), "{:?}", read.get());
+        for (client, _) in &pairs {
+            client.abort();
+        }
+    });
+}
+
 pub(crate) fn connections_that_are_not_accepted_wait_and_are_not_lost(on: On) {
     let limits = Limits { accept_queue: 4, ..Limits::default() };
     run(on, Config { limits, ..Config::default() }, |_: Core<()>| async {

@@ -54,6 +54,8 @@ struct Io {
     multishot: Op,
     wanted: bool,
     running: bool,
+    /// It has received something since it was started.
+    fed: bool,
     /// Operations on the descriptor that will still complete.
     in_flight: u32,
     closing: bool,
@@ -161,6 +163,7 @@ impl UringDriver {
             multishot,
             wanted: false,
             running: false,
+            fed: false,
             in_flight: 0,
             closing: false,
             address: None,
@@ -209,6 +212,7 @@ impl UringDriver {
         let header: *const libc::msghdr = &raw const *self.datagram_header;
         let Some(io) = self.io(key) else { return };
         io.running = true;
+        io.fed = false;
         let fd = Fd(io.fd.as_raw_fd());
         let op = io.multishot;
         let entry = match op {
@@ -367,11 +371,16 @@ impl Driver for UringDriver {
             self.complete(completion, sockets);
         }
         self.completions = completions;
-        while let Some(key) = self.restart.pop() {
+        // While buffers are short the first get them all: whoever has had some comes after those that have had none, and nobody
+        // overtakes.
+        let mut restart = std::mem::take(&mut self.restart);
+        restart.sort_by_key(|key| self.io(*key).is_some_and(|io| io.fed));
+        for key in restart.drain(..) {
             if self.io(key).is_some_and(|io| io.wanted && !io.running && !io.closing) {
                 self.start_multishot(key);
             }
         }
+        self.restart = restart;
     }
 
     fn publish(&mut self, link: &Arc<Link>) {

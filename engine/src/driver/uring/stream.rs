@@ -40,6 +40,9 @@ impl UringDriver {
         match (completion.result, lease) {
             (1.., Some(lease)) => {
                 let end = completion.result as usize;
+                if let Some(io) = self.io(key) {
+                    io.fed = true;
+                }
                 let data = if self.stream_buffers.is_short() {
                     sockets.stats.buffer_copies += 1;
                     RecvBuf::owned(lease[..end].to_vec())
