@@ -88,6 +88,8 @@ pub(crate) struct Executor {
     sockets: RefCell<Sockets>,
     inbound: Vec<Arc<Link>>,
     mesh_waiters: RefCell<Waiters>,
+    /// Tasks that wait for the next turn.
+    turn_waiters: RefCell<Vec<Waker>>,
     mesh_written: RefCell<Vec<Arc<Link>>>,
     /// By key, as any number of tasks wait for the one end, and most are gone before it.
     stop_waiters: RefCell<Slab<Waker>>,
@@ -114,6 +116,7 @@ impl Executor {
             driver: RefCell::new(parts.driver),
             inbound: parts.inbound,
             mesh_waiters: RefCell::default(),
+            turn_waiters: RefCell::default(),
             mesh_written: RefCell::default(),
             stop_waiters: RefCell::default(),
             spawned: Cell::new(0),
@@ -146,6 +149,7 @@ impl Executor {
         }
         let now = self.now.get();
         self.wheel.borrow_mut().advance(now);
+        self.turn_waiters.take().into_iter().for_each(Waker::wake);
         self.notice();
         for _ in 0..self.turn_polls {
             let Some(task) = self.ready.borrow_mut().pop_front() else { break };
@@ -168,6 +172,7 @@ impl Executor {
     /// Whether a turn would find something to do without the driver.
     pub(crate) fn has_work(&self) -> bool {
         !self.ready.borrow().is_empty()
+            || !self.turn_waiters.borrow().is_empty()
             || self.sockets.borrow().is_dirty()
             || self.home.any_woken()
             || (self.mesh_waiters.borrow().is_waiting() && self.mesh_has_mail())
@@ -262,6 +267,7 @@ impl Executor {
         let _entered = self.enter();
         self.tasks.clear();
         self.ready.borrow_mut().clear();
+        self.turn_waiters.take();
         self.sockets.borrow_mut().leave();
     }
 
@@ -271,6 +277,11 @@ impl Executor {
         self.spawned.set(self.spawned.get() + 1);
         self.ready.borrow_mut().push_back(task);
         task
+    }
+
+    /// Has a task woken when the next turn begins.
+    pub(crate) fn wake_next_turn(&self, waker: &Waker) {
+        self.turn_waiters.borrow_mut().push(waker.clone());
     }
 
     /// Something was written into `link`; it becomes visible at the end of the turn.

@@ -63,4 +63,6 @@ pub use net::udp::{Datagram, UdpSocket};
 pub use runtime::{Poster, Runtime, Stopper};
 pub use stats::Stats;
 pub use task::{JoinError, JoinHandle, spawn_local};
-pub use time::{Elapsed, Sleep, now, shutdown, sleep, sleep_until, timeout, wall_clock, yield_now};
+pub use time::{
+    Elapsed, Sleep, next_turn, now, shutdown, sleep, sleep_until, timeout, wall_clock, yield_now,
+};

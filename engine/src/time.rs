@@ -133,6 +133,23 @@ pub async fn yield_now() {
     .await;
 }
 
+/// Waits until what was written has been handed to the system and all sockets were looked at, as well as other tasks: for one that
+/// has more to do than should be done in one go.
+///
+/// # Panics
+/// Outside of a core.
+pub async fn next_turn() {
+    let mut waits = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waits, true) {
+            return Poll::Ready(());
+        }
+        executor::current().wake_next_turn(context.waker());
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Resolves once the runtime was told to stop.
 ///
 /// # Panics

@@ -51,7 +51,8 @@ suite! {
         a_dropped_timer_does_not_fire
         a_timeout_ends_a_wait
         long_and_short_timers_coexist
-        yielding_lets_others_run;
+        yielding_lets_others_run
+        the_next_turn_comes_after_the_sockets;
     task:
         results_come_through_handles
         an_aborted_task_is_dropped

@@ -2,8 +2,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use grenache_engine::{Elapsed, now, sleep, sleep_until, spawn_local, timeout, yield_now};
+use grenache_engine::{
+    Elapsed, next_turn, now, sleep, sleep_until, spawn_local, timeout, yield_now,
+};
 
+use super::tcp::pair;
 use super::{Numbers, On, run_alone};
 
 pub(crate) fn timers_fire_in_order_and_never_early(on: On) {
@@ -98,5 +101,38 @@ pub(crate) fn yielding_lets_others_run(on: On) {
         });
         sleep(Duration::from_millis(3)).await;
         busy.abort();
+    });
+}
+
+pub(crate) fn the_next_turn_comes_after_the_sockets(on: On) {
+    run_alone(on, || async {
+        let (client, server) = pair().await;
+        let came = Rc::new(Cell::new(0));
+        let count = came.clone();
+        let reading = spawn_local(async move {
+            while let Ok(Some(received)) = server.recv().await {
+                count.set(count.get() + received.len());
+            }
+        });
+        for round in 1..=50 {
+            client.write(b"x");
+            let mut turns = 0;
+            while came.get() < round {
+                next_turn().await;
+                turns += 1;
+                // A task that only yields is polled 256 times before anything leaves.
+                assert!(turns < 200, "{turns} turns");
+            }
+        }
+        // A task that never rests starves no timers.
+        let waits = spawn_local(async {
+            loop {
+                next_turn().await;
+            }
+        });
+        sleep(Duration::from_millis(3)).await;
+        waits.abort();
+        drop(client);
+        reading.await.expect("no panic");
     });
 }
