@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use async_channel::Receiver;
-use grenache_engine::{now, spawn_local, timeout, yield_now};
+use grenache_engine::{next_turn, now, spawn_local, timeout};
 use slab::Slab;
 
 use super::publication::Publication;
@@ -15,8 +15,12 @@ use super::stats::Counters;
 use super::{Config, Note, Publisher};
 use crate::channel::Channel;
 
-/// Messages that are sent before other tasks of the core have their turn.
+/// Messages that are given to subscribers before what they were given leaves, and other tasks of the core have their turn: without
+/// end they would overflow queues that the system has room for.
 const AT_ONCE: usize = 64;
+
+/// The same for a large audience: messages times subscribers.
+const COPIES_AT_ONCE: usize = 64 * 1024;
 
 /// The subscribers of one core. What is published is sent to them from a task of its own.
 pub(crate) struct Audience {
@@ -80,7 +84,7 @@ impl Audience {
                     break;
                 }
                 // What waited behind it is given to the connection by its own task.
-                yield_now().await;
+                next_turn().await;
             }
         }
     }
@@ -92,9 +96,10 @@ fn flushing(seat: &Weak<Seat>) -> Option<Channel> {
 }
 
 async fn listen(audience: Weak<Audience>, notes: Receiver<Note>) {
-    let mut at_once = 0;
+    let (mut at_once, mut copies) = (0, 0);
     while let Ok(note) = notes.recv().await {
         let Some(audience) = audience.upgrade() else { return };
+        copies += audience.seats.borrow().len();
         match note {
             Note::Publication(publication) => audience.publish(&publication),
             Note::Flush(done) => {
@@ -105,9 +110,9 @@ async fn listen(audience: Weak<Audience>, notes: Receiver<Note>) {
             }
         }
         at_once += 1;
-        if at_once == AT_ONCE {
-            at_once = 0;
-            yield_now().await;
+        if at_once == AT_ONCE || copies >= COPIES_AT_ONCE {
+            (at_once, copies) = (0, 0);
+            next_turn().await;
         }
     }
 }

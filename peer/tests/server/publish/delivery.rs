@@ -197,6 +197,32 @@ fn a_core_that_does_not_keep_up_is_busy() {
     });
 }
 
+/// However much waits for a core: what the system has room for is dropped for nobody.
+#[test]
+fn a_burst_overflows_nothing_that_is_read() {
+    let (blocked, told) = mpsc::channel();
+    let (go, gate) = async_channel::unbounded();
+    let setup =
+        move |services: &mut server::Services| block(services, blocked.clone(), gate.clone());
+    let config = Config { high_water: 50_000, ..Config::default() };
+    with(config, worker::Config::default(), setup, |worker, publisher| {
+        let mut socket = Socket::with(worker.addr(), super::topics::NAMED);
+        socket.text("+");
+        settle(&mut socket);
+        let mut other = Client::connect(worker.addr());
+        other.send(crate::client::post(r#"["r","block",1]"#));
+        told.recv().expect("it is blocked");
+        for number in 0..3000 {
+            publisher.publish("", format!("{number:0200}")).expect("there is room");
+        }
+        go.send_blocking(()).unwrap();
+        for number in 0..3000 {
+            assert_eq!(socket.answer(), format!("\0{number:0200}"));
+        }
+        assert_eq!((publisher.stats().sent, publisher.stats().dropped), (3000, 0));
+    });
+}
+
 #[test]
 fn flush_waits_until_all_has_left() {
     let config =
