@@ -1,4 +1,4 @@
-//! The server: answers requests for services, over HTTP or HTTPS as Node's Grenache speaks it.
+//! The server: answers requests for services, over HTTP and WebSocket, plain or TLS, as Node's Grenache speaks them.
 //!
 //! A request is `POST /` with the body `[rid, service, payload]`; the answer is 200 with `[rid, error or null, result]`.
 //! `grc-compress: gzip` means that both bodies are compressed. A request with `transfer-encoding: chunked` may be streamed:
@@ -17,6 +17,22 @@
 //! | body or inflated body too large | 413 |
 //! | not a POST | 405 |
 //! | not HTTP, or not in time | 4xx or 5xx with a line of text, and the connection closes |
+//! | not let in by [`Services::admit`] | 401 |
+//!
+//! The same port takes WebSockets ([`Config::websocket`]), with the same handlers: each message is a request, each answer a text, in
+//! whatever order handlers are done. A fourth value tells `[rid,"ERR_BUSY",null,503]` from what a handler may say. What else is wrong
+//! is answered as in HTTP, or closes the connection:
+//!
+//! | what is wrong | code |
+//! |---|---|
+//! | not the protocol | 1002 |
+//! | a text that is not UTF-8 | 1007 |
+//! | a message that does not come in time; a subscriber that names no topic, or does not read fast enough | 1008 |
+//! | a message too large | 1009 |
+//! | too many bytes of requests | 1013 |
+//! | answers are not read in time, or pings not answered | none: broken off |
+//!
+//! When the worker stops, a WebSocket is closed with 1001 once all that was begun is answered, and [`Config::drain_grace`] is over.
 
 mod blocking;
 mod compress;
