@@ -125,7 +125,7 @@ fn a_slow_subscriber_holds_up_nobody() {
                 }
                 slowest = slowest.max(start.elapsed());
             }
-            assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+            assert!(slowest < Duration::from_secs(1), "{slowest:?}");
             let stats = publisher.stats();
             assert!(stats.dropped > 0, "none of them is slow: {stats:?}");
             assert_eq!(stats.disconnected, u64::from(overflow == Overflow::Disconnect));

@@ -81,12 +81,14 @@ fn a_worker_that_stops_answers_what_runs_and_says_that_it_goes() {
         assert_eq!(busy.ask(r#"["r","echo",1]"#), r#"["r",null,1]"#);
         assert_eq!(idle.ask(r#"["r","echo",1]"#), r#"["r",null,1]"#);
         assert_eq!(idle.closed(), (1001, "the server goes down".into()));
-        assert!((ms(400)..ms(1100)).contains(&stopped.elapsed()), "{:?}", stopped.elapsed());
+        assert!(stopped.elapsed() >= ms(390), "{:?}", stopped.elapsed());
         // Now it is too late to ask, though another request still runs.
+        assert_eq!(rig.worker.stats().in_flight, 1);
         assert_eq!(busy.ask(r#"["r","echo",1]"#), r#"["r","ERR_BUSY",null,503]"#);
         assert_eq!(busy.answer(), "[1,null,1200]");
         assert_eq!(busy.closed().0, 1001);
-        assert!(stopped.elapsed() < ms(1600), "{:?}", stopped.elapsed());
+        // And not because it was broken off.
+        assert!(stopped.elapsed() < ms(4500), "{:?}", stopped.elapsed());
         assert_eq!(rig.worker.stats().refused, 1);
     });
 }
@@ -111,7 +113,7 @@ fn no_traffic_holds_up_a_worker_that_stops() {
                 answers += 1;
                 std::thread::sleep(ms(10));
             }
-            assert!((ms(190)..ms(1500)).contains(&stopped.elapsed()), "{:?}", stopped.elapsed());
+            assert!((ms(190)..ms(4500)).contains(&stopped.elapsed()), "{:?}", stopped.elapsed());
             assert!(answers > 3, "it was not served in the time of grace");
         });
     }
@@ -137,7 +139,7 @@ fn a_silent_client_is_pinged_and_a_dead_one_noticed() {
         assert_eq!(alive.next().first, PING);
         let pinged = Instant::now();
         assert!(alive.client.breaks());
-        assert!((ms(280)..ms(2000)).contains(&pinged.elapsed()), "{:?}", pinged.elapsed());
+        assert!((ms(280)..ms(10_000)).contains(&pinged.elapsed()), "{:?}", pinged.elapsed());
         until("its handler is dropped", || rig.dropped() == 1);
     });
 }

@@ -9,7 +9,7 @@ use crate::socket::{PING, Socket, TEXT, frame};
 use crate::{Rig, on_both, until};
 
 /// More than this on one core, and the others do notice. It leaves room for a machine that is busy with other tests.
-const SOON: Duration = Duration::from_millis(500);
+const SOON: Duration = Duration::from_secs(1);
 
 /// Asks again and again while `harm` is done, for some time, and gives the slowest answer.
 fn asked_meanwhile(rig: &Rig, harm: impl Fn(&mut Socket, &AtomicBool) + Sync) -> Duration {
