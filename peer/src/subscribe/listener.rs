@@ -61,8 +61,8 @@ pub(super) async fn listen_to_all(shared: Rc<Shared>, service: &str, feed: Rc<Fe
             Ok(known) => {
                 let known: BTreeSet<SocketAddr> = known.iter().copied().collect();
                 let mut tasks = connections.0.borrow_mut();
-                // One that works is kept even if it is announced no more.
-                tasks.retain(|addr, task| known.contains(addr) || !task.is_finished());
+                // One that works is kept even if it is announced no more; one that was given up is tried again if it still is.
+                tasks.retain(|_, task| !task.is_finished());
                 for addr in known {
                     tasks.entry(addr).or_insert_with(|| {
                         spawn_local(listen_again(shared.clone(), addr, feed.clone()))

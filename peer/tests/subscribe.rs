@@ -1,0 +1,126 @@
+//! Subscribers of several publishers, which come and go, in virtual time.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use grenache_engine::{TcpListener, sleep, timeout};
+use grenache_peer::link::{self, Link};
+use grenache_peer::publish::{self, Publisher};
+use grenache_peer::server::{self, Server, Services};
+use grenache_peer::subscribe::{Config, Message, Subscription};
+use grenache_peer::{Subscribe, Subscriber};
+use support::{Directory, Fake, grape, ms, simulated};
+
+/// Longer than a subscriber tries a publisher that is gone.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A publisher that serves on this core.
+struct Serving {
+    publisher: Publisher,
+    server: Rc<Server>,
+    addr: SocketAddr,
+}
+
+impl Serving {
+    fn at(addr: &str) -> Serving {
+        let listener = TcpListener::bind(addr.parse().unwrap()).expect("a free port");
+        let (publisher, addr) = (Publisher::new(publish::Config::default()), listener.local_addr());
+        let mut services = Services::default();
+        services.publish("ticker", &publisher);
+        let server = Server::new(server::Config::default(), services);
+        server.listen(listener);
+        Serving { publisher, server, addr }
+    }
+
+    fn say(&self, text: &str) {
+        self.publisher.publish("", text).expect("room for one more");
+    }
+
+    async fn stop(self) {
+        self.server.drain(ms(500)).await;
+    }
+}
+
+fn subscribe(grape: &Fake, to: Subscribe) -> Subscription {
+    let link = Link::new(&[grape.addr.into()], link::Config::default(), None).unwrap();
+    let subscriber = Subscriber::new(link, Config::default(), None).unwrap();
+    subscriber.subscribe(to).expect("topics that are some")
+}
+
+async fn next(subscription: &mut Subscription) -> (SocketAddr, String) {
+    let next = timeout(LONG, subscription.next()).await;
+    let message: Message = next.expect("a message comes");
+    (message.from, message.text().unwrap().to_owned())
+}
+
+async fn until_connected(subscription: &Subscription, count: usize) {
+    let connected = async {
+        while subscription.stats().connected != count {
+            sleep(ms(10)).await;
+        }
+    };
+    timeout(LONG, connected).await.expect("they are found");
+}
+
+#[test]
+fn all_publishers_are_heard_and_one_that_comes_back_late_is_heard_again() {
+    simulated(1, || async {
+        let (a, b) = (Serving::at("127.0.0.1:7001"), Serving::at("127.0.0.1:7002"));
+        let directory = Directory::default();
+        directory.borrow_mut().insert("ticker".into(), vec![a.addr, b.addr]);
+        let grape = grape(&directory);
+        let mut all = subscribe(&grape, Subscribe::new("ticker").all());
+        until_connected(&all, 2).await;
+        a.say("from a");
+        assert_eq!(next(&mut all).await, (a.addr, "from a".into()));
+        b.say("from b");
+        assert_eq!(next(&mut all).await, (b.addr, "from b".into()));
+
+        // It is announced all the while, as one that has died is, and given up before it is back at its place.
+        a.stop().await;
+        until_connected(&all, 1).await;
+        sleep(LONG).await;
+        let a = Serving::at("127.0.0.1:7001");
+        until_connected(&all, 2).await;
+        a.say("again");
+        assert_eq!(next(&mut all).await, (a.addr, "again".into()));
+
+        // A third one joins.
+        let c = Serving::at("127.0.0.1:7003");
+        directory.borrow_mut().get_mut("ticker").unwrap().push(c.addr);
+        until_connected(&all, 3).await;
+        c.say("from c");
+        assert_eq!(next(&mut all).await, (c.addr, "from c".into()));
+        drop(all);
+        for serving in [a, b, c] {
+            serving.stop().await;
+        }
+    });
+}
+
+#[test]
+fn of_several_publishers_one_is_heard_and_another_takes_its_place() {
+    simulated(2, || async {
+        let (a, b) = (Serving::at("127.0.0.1:7001"), Serving::at("127.0.0.1:7002"));
+        let directory = Directory::default();
+        directory.borrow_mut().insert("ticker".into(), vec![a.addr, b.addr]);
+        let grape = grape(&directory);
+        let mut one = subscribe(&grape, Subscribe::new("ticker"));
+        until_connected(&one, 1).await;
+        a.say("a");
+        b.say("b");
+        let (first, _) = next(&mut one).await;
+        let (heard, other) = if first == a.addr { (a, b) } else { (b, a) };
+        heard.stop().await;
+        until_connected(&one, 0).await;
+        until_connected(&one, 1).await;
+        other.say("the other");
+        assert_eq!(next(&mut one).await, (other.addr, "the other".into()));
+        assert_eq!(one.stats().received, 2);
+        drop(one);
+        other.stop().await;
+    });
+}
