@@ -1,14 +1,23 @@
-//! Calls the services of the example `worker`.
+//! Calls the services of the example `worker`, over HTTP or WebSocket, which it takes on the same port.
 //!
-//! `cargo run --release -p grenache-peer --example client -- http://127.0.0.1:30001`
+//! `cargo run --release -p grenache-peer --example client -- http://127.0.0.1:30001 [http|ws]`
 
 use std::time::Duration;
 
-use grenache_peer::{Call, Error, Handle, Json, handle};
+use grenache_peer::{Call, Error, Handle, Json, Transport, client, handle};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let grape = std::env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:30001".into());
-    let client = Handle::start(handle::Config { grapes: vec![grape], ..Default::default() })?;
+    let mut arguments = std::env::args().skip(1);
+    let grape = arguments.next().unwrap_or_else(|| "http://127.0.0.1:30001".into());
+    // Over WebSocket all calls to a worker share a connection; nothing else here changes.
+    let transport = match arguments.next().as_deref() {
+        None | Some("http") => Transport::Http,
+        Some("ws") => Transport::WebSocket,
+        Some(other) => return Err(format!("'{other}' is neither http nor ws").into()),
+    };
+    let client = client::Config { transport, ..Default::default() };
+    let client =
+        Handle::start(handle::Config { grapes: vec![grape], client, ..Default::default() })?;
 
     let found = client.wait_for_service("rest:echo", Duration::from_secs(10)).wait()?;
     println!("rest:echo is at {} worker(s)", found.len());

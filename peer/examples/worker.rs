@@ -1,4 +1,4 @@
-//! A worker on all cores that are asked for, until Ctrl-C.
+//! A worker on all cores that are asked for, until Ctrl-C. It takes HTTP and WebSocket.
 //!
 //! `cargo run --release -p grenache-peer --example worker -- http://127.0.0.1:30001 [cores]`
 //!

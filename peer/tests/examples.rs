@@ -122,22 +122,47 @@ fn worker_and_client() {
     let port = listening.strip_prefix("listening on 0.0.0.0:").expect("where it listens");
     let port = port.split(' ').next().unwrap().to_string();
 
-    let output = Example::start("client", &[&url]).finish();
-    assert_eq!(
-        output,
-        format!(
-            "rest:echo is at 1 worker(s)\n\
-             echo: 0\necho: 1\necho: 2\n\
-             127.0.0.1:{port} says \"all\"\n\
-             [\"again\",\"again\"]\n\
-             rest:fibonacci: 6765\n\
-             rest:fibonacci: the handler says ERR_TOO_LARGE: 40 at most\n\
-             rest:slow: ERR_TIMEOUT (may have run: true)\n\
-             rest:unknown: ERR_GRAPE_LOOKUP_EMPTY (may have run: false)\n"
-        )
-    );
+    for transport in ["http", "ws"] {
+        let output = Example::start("client", &[&url, transport]).finish();
+        assert_eq!(
+            output,
+            format!(
+                "rest:echo is at 1 worker(s)\n\
+                 echo: 0\necho: 1\necho: 2\n\
+                 127.0.0.1:{port} says \"all\"\n\
+                 [\"again\",\"again\"]\n\
+                 rest:fibonacci: 6765\n\
+                 rest:fibonacci: the handler says ERR_TOO_LARGE: 40 at most\n\
+                 rest:slow: ERR_TIMEOUT (may have run: true)\n\
+                 rest:unknown: ERR_GRAPE_LOOKUP_EMPTY (may have run: false)\n"
+            )
+        );
+    }
 
     signal(worker.child.id(), "TERM");
     assert_eq!(worker.finish(), "stopped\n");
     grape.stop().unwrap();
+}
+
+#[test]
+fn publisher_and_subscriber() {
+    let config = grenache_grape::Config { dht_port: 0, api_port: 0, ..Default::default() };
+    let grape = Grape::start(config).expect("a grape");
+    let url = format!("http://{}", grape.api_addr());
+    let mut publisher = Example::start("publisher", &[&url]);
+    assert!(publisher.line().starts_with("listening on "));
+    let mut all = Example::start("subscriber", &[&url]);
+    let mut some = Example::start("subscriber", &[&url, "trades.ETH"]);
+    let number = |line: &str| -> u64 {
+        let json = line.split_once(": {").expect("a message").1;
+        json.trim_end_matches('}').rsplit(':').next().unwrap().parse().expect("a number")
+    };
+    let first = all.line();
+    // One after the other, and under the two topics in turn.
+    assert_eq!(number(&all.line()), number(&first) + 1);
+    let first = some.line();
+    assert!(first.contains(": trades.ETHUSD: "), "{first}");
+    assert_eq!(number(&some.line()), number(&first) + 2);
+    signal(publisher.child.id(), "TERM");
+    assert!(publisher.finish().starts_with("Stats {"));
 }

@@ -124,3 +124,32 @@ fn of_several_publishers_one_is_heard_and_another_takes_its_place() {
         other.stop().await;
     });
 }
+
+#[test]
+fn a_publisher_outlives_its_workers_and_keeps_their_figures() {
+    simulated(3, || async {
+        let publisher = Publisher::new(publish::Config::default());
+        for served in 1..=3 {
+            let listener = TcpListener::bind("127.0.0.1:7001".parse().unwrap()).unwrap();
+            let directory = Directory::default();
+            directory.borrow_mut().insert("ticker".into(), vec![listener.local_addr()]);
+            let grape = grape(&directory);
+            let mut services = Services::default();
+            services.publish("ticker", &publisher);
+            let server = Server::new(server::Config::default(), services);
+            server.listen(listener);
+            let mut one = subscribe(&grape, Subscribe::new("ticker"));
+            until_connected(&one, 1).await;
+            publisher.publish("", "a message").unwrap();
+            assert_eq!(next(&mut one).await.1, "a message");
+            assert_eq!(publisher.stats().sent, served);
+            drop(one);
+            server.drain(ms(500)).await;
+            drop(server);
+            // It is told that the core is gone when it says something.
+            publisher.publish("", "nobody is there").unwrap();
+            sleep(ms(10)).await;
+        }
+        assert_eq!((publisher.stats().sent, publisher.stats().subscribers), (3, 0));
+    });
+}

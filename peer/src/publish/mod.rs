@@ -62,8 +62,15 @@ pub struct Publisher {
 
 struct Shared {
     config: Config,
+    cores: RwLock<Cores>,
+}
+
+#[derive(Default)]
+struct Cores {
     /// Of each core that has subscribers.
-    cores: RwLock<Vec<Core>>,
+    open: Vec<Core>,
+    /// What those have counted that have ended.
+    ended: Stats,
 }
 
 struct Core {
@@ -101,10 +108,10 @@ impl Publisher {
     pub fn publish(&self, topic: &str, data: impl Into<Data>) -> Result<(), Error> {
         let publication = Publication::new(topic, data.into())?;
         let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
-        if cores.iter().any(|core| core.notes.is_full() && !core.notes.is_closed()) {
+        if cores.open.iter().any(|core| core.notes.is_full() && !core.notes.is_closed()) {
             return Err(Error::Busy("messages are published faster than they are sent"));
         }
-        for core in cores.iter() {
+        for core in &cores.open {
             match core.notes.try_send(Note::Publication(publication.clone())) {
                 Ok(()) | Err(TrySendError::Closed(_)) => {}
                 // Another thread was faster; the subscribers of one core miss it, which is counted.
@@ -167,7 +174,7 @@ impl Publisher {
     /// What has been counted, on all cores.
     pub fn stats(&self) -> Stats {
         let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
-        cores.iter().map(|core| core.counters.read()).sum()
+        cores.open.iter().map(|core| core.counters.read()).chain([cores.ended]).sum()
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -181,14 +188,18 @@ impl Publisher {
         let core = Core { notes, counters: counters.clone() };
         let mut cores = self.shared.cores.write().unwrap_or_else(PoisonError::into_inner);
         // Of a worker that has ended only the figures are left.
-        cores.push(core);
+        let (open, ended) = cores.open.drain(..).partition(|core: &Core| !core.notes.is_closed());
+        let ended: Vec<Core> = ended;
+        cores.ended = ended.iter().map(|core| core.counters.read()).chain([cores.ended]).sum();
+        cores.open = open;
+        cores.open.push(core);
         (told, counters)
     }
 
     /// The cores, so that nobody waits with the lock in hand.
     fn notes(&self) -> Vec<Sender<Note>> {
         let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
-        cores.iter().map(|core| core.notes.clone()).collect()
+        cores.open.iter().map(|core| core.notes.clone()).collect()
     }
 }
 
