@@ -76,15 +76,16 @@ impl Audience {
         for seat in seats {
             while let Some(channel) = flushing(&seat) {
                 let left = deadline.saturating_sub(now());
-                // Whoever's connection has broken gets no more.
-                if !matches!(timeout(left, pin!(channel.drained(1))).await, Ok(Ok(()))) {
+                if left.is_zero() {
                     break;
                 }
-                if now() >= deadline {
+                if channel.queued() == 0 {
+                    // What waited behind it is given to the connection by its own task.
+                    next_turn().await;
+                } else if !matches!(timeout(left, pin!(channel.drained(1))).await, Ok(Ok(()))) {
+                    // Whoever's connection has broken gets no more.
                     break;
                 }
-                // What waited behind it is given to the connection by its own task.
-                next_turn().await;
             }
         }
     }
