@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use grenache_engine::{RecvBuf, TcpStream};
 
-use crate::tls::{self, Certificate};
+use crate::error::Failure;
+use crate::http::Target;
+use crate::tls::{self, Certificate, Connector};
 
 /// A connection with the verbs of [`TcpStream`]. Clones are the same connection; it ends in good
 /// order when the last one is dropped.
@@ -22,6 +24,28 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// Connects to `to`, with the handshake of TLS if it is secure. Dropping the future gives up.
+    pub(crate) async fn connect(to: &Target, tls: Option<&Connector>) -> Result<Channel, Failure> {
+        let refused = |error: io::Error| Failure::Connect(error.to_string());
+        let stream = TcpStream::connect(to.addr).await.map_err(refused)?;
+        match (to.server_name(), tls) {
+            (None, _) => Ok(Channel::Plain(stream)),
+            (Some(name), Some(tls)) => {
+                tls.connect(stream, name).await.map_err(|error| Failure::Tls(error.to_string()))
+            }
+            (Some(_), None) => Err(Failure::Tls("this side has no settings of TLS".into())),
+        }
+    }
+
+    /// Why a connection that broke before anything was said on it could not be made: with TLS 1.3 a server that refuses our
+    /// certificate says so only then.
+    pub(crate) fn refusal(error: &io::Error) -> Failure {
+        match tls::Error::of(error) {
+            Some(error) => Failure::Tls(error.to_string()),
+            None => Failure::Connect(error.to_string()),
+        }
+    }
+
     /// As [`poll_recv`](Self::poll_recv).
     #[cfg(test)]
     pub(crate) async fn recv(&self) -> io::Result<Option<Received>> {

@@ -116,6 +116,7 @@ pub mod subscribe;
 pub mod tls;
 pub mod websocket;
 pub mod worker;
+pub mod zeromq;
 
 pub use backoff::Backoff;
 pub use channel::Channel;

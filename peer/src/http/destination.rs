@@ -90,9 +90,8 @@ impl Destination {
         self.target.secure == target.secure && (!target.secure || self.target.host == target.host)
     }
 
-    /// The name that the server's certificate is for; none if it needs no certificate.
-    pub(super) fn server_name(&self) -> Option<&str> {
-        self.target.server_name()
+    pub(super) fn target(&self) -> &Target {
+        &self.target
     }
 
     #[cfg(test)]

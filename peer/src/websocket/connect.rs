@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 
 use bytes::BytesMut;
-use grenache_engine::{TcpStream, timeout};
+use grenache_engine::timeout;
 use grenache_transports::http::Field;
 use grenache_transports::http::client::Start;
 use grenache_transports::ws::handshake::{self, Answer, Key};
@@ -38,18 +38,7 @@ pub(crate) async fn connect(
 ) -> Result<Upgraded, Failure> {
     let limit = config.connect_timeout;
     let connected = timeout(limit, async {
-        let refused = |error: std::io::Error| Failure::Connect(error.to_string());
-        let stream = TcpStream::connect(to.addr).await.map_err(refused)?;
-        let channel = match (to.server_name(), tls) {
-            (None, _) => Channel::Plain(stream),
-            (Some(name), Some(tls)) => {
-                let refused = |error: crate::tls::Error| Failure::Tls(error.to_string());
-                tls.connect(stream, name).await.map_err(refused)?
-            }
-            (Some(_), None) => {
-                return Err(Failure::Tls("this side has no settings of TLS".into()));
-            }
-        };
+        let channel = Channel::connect(to, tls).await?;
         upgrade(channel, to, path, protocol, config).await
     });
     connected.await.unwrap_or_else(|_| Err(Failure::Connect(format!("not made within {limit:?}"))))
@@ -73,7 +62,7 @@ async fn upgrade(
     let mut answer = Answer::new(&key, protocol, config.deflate);
     loop {
         let received = poll_fn(|context| channel.poll_recv(context)).await;
-        let Some(mut received) = received.map_err(|error| broken(&error))? else {
+        let Some(mut received) = received.map_err(|error| Channel::refusal(&error))? else {
             return Err(Failure::Connect("closed in the middle of the handshake".into()));
         };
         let mut input = &mut received[..];
@@ -100,13 +89,5 @@ async fn upgrade(
             received: (left > 0).then_some(received),
             protocol: agreed.protocol,
         });
-    }
-}
-
-/// With TLS 1.3 a server that refuses our certificate says so only now.
-fn broken(error: &std::io::Error) -> Failure {
-    match crate::tls::Error::of(error) {
-        Some(error) => Failure::Tls(error.to_string()),
-        None => Failure::Connect(error.to_string()),
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use grenache_engine::{Sleep, now, sleep_until};
-use grenache_transports::ws::{self, Close, Deflater, Due, Event, KeepAlive, Kind, code, frame};
+use grenache_transports::ws::{self, Close, Deflater, Event, Kind, code, frame};
+use grenache_transports::{Due, Heartbeat};
 
 use super::Config;
 use super::arena::Arena;
@@ -79,7 +80,7 @@ impl Connection {
             decoder,
             received,
             arena: Arena::default(),
-            keep_alive: KeepAlive::new(config.ping_interval, config.ping_timeout, now()),
+            heartbeat: Heartbeat::new(config.ping_interval, config.ping_timeout, now()),
             idle_timeout: config.idle_timeout,
             max_message: config.max_message,
             taken: 0,
@@ -257,7 +258,7 @@ pub(super) struct Reader {
     decoder: ws::Connection,
     received: Option<Received>,
     arena: Arena,
-    keep_alive: KeepAlive,
+    heartbeat: Heartbeat,
     idle_timeout: Duration,
     max_message: usize,
     /// Bytes that the kernel had taken when that was a sign of life.
@@ -299,7 +300,7 @@ impl Reader {
             };
             match received {
                 Poll::Ready(Ok(Some(received))) => {
-                    self.keep_alive.heard(now());
+                    self.heartbeat.heard(now());
                     self.read(received);
                 }
                 Poll::Ready(Ok(None)) => drop(connection.end(Failed::Closed)),
@@ -374,7 +375,7 @@ impl Reader {
             // While requests wait for room a ping would wait with them; that they get through says as much.
             if !connection.backlog.borrow().is_empty() && connection.taken() > self.taken {
                 self.taken = connection.taken();
-                self.keep_alive.heard(now);
+                self.heartbeat.heard(now);
             }
             let idle = match connection.pending.len() {
                 0 if connection.draining.get() => Duration::ZERO,
@@ -385,7 +386,7 @@ impl Reader {
                 connection.close(code::NORMAL, Failed::Closed);
                 return Poll::Ready(());
             }
-            match self.keep_alive.due(now) {
+            match self.heartbeat.due(now) {
                 Due::Nothing => {}
                 Due::Ping => {
                     connection.write_control(|out, mask| frame::write_ping(out, mask, b""));
@@ -397,7 +398,7 @@ impl Reader {
                     return Poll::Ready(());
                 }
             }
-            let next = self.keep_alive.next().min(idle);
+            let next = self.heartbeat.next().min(idle);
             // A timer that comes too early is set again then; so most answers leave it as it is.
             let set = |timer: &Sleep| timer.deadline() > now && timer.deadline() <= next;
             if self.timer.as_ref().is_some_and(set) {

@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use grenache_engine::{Sleep, TcpStream, now, sleep_until, timeout};
-use grenache_transports::ws::{self, Close, Deflater, Due, Event, KeepAlive, Kind, code, frame};
+use grenache_transports::ws::{self, Close, Deflater, Event, Kind, code, frame};
+use grenache_transports::{Due, Heartbeat};
 
 use super::Config;
 use super::accept::accept;
@@ -53,7 +54,7 @@ pub struct Socket {
     /// What is written while there is more to be read.
     out: BytesMut,
     outbox: Outbox,
-    keep_alive: KeepAlive,
+    heartbeat: Heartbeat,
     timer: Option<Sleep>,
     pongs: u64,
     stage: Stage,
@@ -138,7 +139,7 @@ impl Socket {
             protocol,
             received,
             out: BytesMut::new(),
-            keep_alive: KeepAlive::new(config.ping_interval, config.ping_timeout, now()),
+            heartbeat: Heartbeat::new(config.ping_interval, config.ping_timeout, now()),
             timer: None,
             pongs: 0,
             stage: Stage::Open,
@@ -263,7 +264,7 @@ impl Socket {
             let _ = self.poll_room(context);
             match self.channel.poll_recv(context) {
                 Poll::Ready(Ok(Some(received))) => {
-                    self.keep_alive.heard(now());
+                    self.heartbeat.heard(now());
                     self.received = Some(received);
                 }
                 Poll::Ready(Ok(None)) => {
@@ -287,7 +288,7 @@ impl Socket {
     /// Ready if the other side is taken for dead.
     fn poll_alive(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            match self.keep_alive.due(now()) {
+            match self.heartbeat.due(now()) {
                 Due::Nothing => {}
                 Due::Dead => return Poll::Ready(()),
                 Due::Ping => {
@@ -295,7 +296,7 @@ impl Socket {
                     self.flush_if(true);
                 }
             }
-            let next = self.keep_alive.next();
+            let next = self.heartbeat.next();
             // A timer that comes too early is set again then; so most messages leave it as it is.
             if self.timer.as_ref().is_none_or(|timer| timer.deadline() > next) {
                 self.timer = Some(sleep_until(next));

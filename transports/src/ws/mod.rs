@@ -2,7 +2,7 @@
 //!
 //! [`handshake`] is how a connection begins: a request and an answer of HTTP. After it, [`Connection`] turns the bytes of one
 //! connection into messages that borrow from the receive buffer, where they are unmasked in place; [`frame`] writes what goes
-//! out. Sockets, deadlines and the randomness of masks are the caller's; [`KeepAlive`] says when a ping is due.
+//! out. Sockets, deadlines and the randomness of masks are the caller's; [`Heartbeat`](crate::Heartbeat) says when a ping is due.
 //!
 //! ```
 //! use bytes::BytesMut;
@@ -26,7 +26,6 @@ mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;
-mod keep_alive;
 mod mask;
 mod utf8;
 
@@ -36,5 +35,4 @@ pub use connection::{Connection, Event, Message};
 pub use deflate::{Deflate, Deflater};
 pub use error::Error;
 pub use frame::Kind;
-pub use keep_alive::{Due, KeepAlive};
 pub use mask::Mask;

@@ -13,7 +13,7 @@ use super::mechanism::{Mechanism, Progress};
 use super::metadata::Peer;
 use super::subscription::Change;
 use super::traffic::{Source, Traffic, Unit};
-use super::{Config, Error, Limit, Malformed, Metadata, Misuse, Unsupported};
+use super::{Config, Error, Limit, Malformed, Metadata, Misuse, SocketType, Unsupported};
 use crate::input::fill;
 
 /// Decodes what the other side sends, and encodes what it is sent.
@@ -52,6 +52,8 @@ use crate::input::fill;
 pub struct Connection {
     config: Config,
     ours: Metadata,
+    /// What else this side can be, if the other's type asks for it.
+    others: Vec<Metadata>,
     /// Until the handshake is over.
     mechanism: Option<Mechanism>,
     /// After it, if the mechanism encrypts.
@@ -94,6 +96,7 @@ impl Connection {
         Self {
             config,
             ours,
+            others: Vec::new(),
             mechanism: Some(mechanism),
             session: None,
             version: Version::V3_1,
@@ -101,6 +104,13 @@ impl Connection {
             peer: Vec::new(),
             traffic: Traffic::default(),
         }
+    }
+
+    /// This side can be that as well: of all it can be, the first that goes with the other side's type. For sides that say what
+    /// they are once they know that: one that has bound with NULL, and the servers of PLAIN and CURVE. To be said at first.
+    pub fn or(mut self, other: Metadata) -> Self {
+        self.others.push(other);
+        self
     }
 
     /// Takes bytes off the front of `input` until there is an event or nothing left, and writes what the protocol answers.
@@ -348,8 +358,16 @@ impl Connection {
         let Some(mechanism) = &mut self.mechanism else { return Ok(None) };
         let progress = mechanism.receive(&command, &self.ours, &mut self.peer, output)?;
         if matches!(progress, Progress::Met | Progress::MetAndAsk) {
-            let met = Peer::read(&self.peer, self.version, self.ours.socket(), &self.config);
-            if met == Err(Unsupported::SocketType.into()) && mechanism.may_refuse() {
+            let mut met = self.meet(self.ours.socket());
+            if met == Err(Unsupported::SocketType.into())
+                && let Some(other) =
+                    self.others.iter().position(|other| self.meet(other.socket()).is_ok())
+            {
+                self.ours = self.others.swap_remove(other);
+                met = Ok(());
+            }
+            let refuses = self.mechanism.as_ref().is_some_and(Mechanism::may_refuse);
+            if met == Err(Unsupported::SocketType.into()) && refuses {
                 write_error(output, b"Invalid socket type");
             }
             met?;
@@ -357,7 +375,9 @@ impl Connection {
         match progress {
             Progress::Waiting => Ok(None),
             Progress::Met => {
-                mechanism.finish(&self.ours, output);
+                if let Some(mechanism) = &mut self.mechanism {
+                    mechanism.finish(&self.ours, output);
+                }
                 self.state = State::Met;
                 Ok(None)
             }
@@ -366,6 +386,11 @@ impl Connection {
                 Ok(Some(Step::Credentials))
             }
         }
+    }
+
+    /// Whether what the peer says of itself goes with a socket of this type.
+    fn meet(&self, ours: SocketType) -> Result<(), Error> {
+        Peer::read(&self.peer, self.version, ours, &self.config).map(drop)
     }
 
     /// Decides what a message is, if anything, to this kind of socket.
@@ -381,7 +406,7 @@ impl Connection {
                     return Err(Limit::Command.into());
                 }
                 // Nobody reads from a PUB.
-                None if socket == super::SocketType::Pub => return Ok(None),
+                None if socket == SocketType::Pub => return Ok(None),
                 _ => {}
             }
         }

@@ -17,12 +17,13 @@ pub enum Event<'a> {
     Ready(Peer<'a>),
     /// A whole message.
     Message(Message<'a>),
-    /// The other side wants messages that begin with this; to a PUB or XPUB. Every one has to be cancelled by itself.
+    /// The other side wants messages that begin with this; to a PUB or XPUB. Doing so twice is as once: libzmq says it
+    /// each time, and cancels once.
     Subscribe(&'a [u8]),
     /// The other side no longer wants what it has subscribed to with the same bytes.
     Cancel(&'a [u8]),
     /// A sign of life, which was answered; and for how long the other side wants to be waited for, zero if it does not say. See
-    /// [`Heartbeat::told`](super::Heartbeat::told).
+    /// [`Heartbeat::told`](crate::Heartbeat::told).
     Ping(Duration),
     /// The other side refuses this one for a reason meant for logs, and will do so again: send what was written, close, and do
     /// not try again with the same credentials. libzmq's reason for bad ones is `400`. The connection is finished.

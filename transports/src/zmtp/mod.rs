@@ -3,7 +3,7 @@
 //! [`Connection`] turns the bytes of one connection into messages that borrow from the receive buffer, once both sides have
 //! greeted each other and a [`Mechanism`] lets them: NULL, PLAIN (RFC 24) or CURVE (RFC 26). What makes a socket of connections
 //! (queues, who gets what, identities, the empty part around a REQ's message) is the caller's, like sockets, deadlines and
-//! randomness; [`Connection::phase`] says what the connection waits for, [`Heartbeat`] when a PING is due.
+//! randomness; [`Connection::phase`] says what the connection waits for, [`Heartbeat`](crate::Heartbeat) when a PING is due.
 //!
 //! Where libzmq differs from the RFCs, what it does is taken, and what it takes is sent:
 //!
@@ -21,7 +21,6 @@ mod error;
 mod event;
 pub mod frame;
 mod greeting;
-mod heartbeat;
 mod mechanism;
 mod metadata;
 mod socket;
@@ -34,7 +33,6 @@ pub use error::{Error, Insecure, Limit, Malformed, Misuse, Unsupported};
 pub use event::{Event, Message, Phase};
 pub use frame::Parts;
 pub use greeting::{Version, is_zmtp};
-pub use heartbeat::{Due, Heartbeat};
 pub use mechanism::{Credentials, Mechanism, Side, curve};
 pub use metadata::{Metadata, Peer, Properties};
 pub use socket::SocketType;

@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use core::time::Duration;
 use grenache_transports::zmtp::{
-    Config, Connection, Event, Mechanism, Metadata, Misuse, Phase, Side, SocketType, Version,
-    is_zmtp,
+    Config, Connection, Error, Event, Mechanism, Metadata, Misuse, Phase, Side, SocketType,
+    Unsupported, Version, is_zmtp,
 };
 
 use crate::replay::{Ours, Out, message, ready};
@@ -310,4 +310,30 @@ fn who_is_refused_is_told_why() {
         assert_eq!(out[before..], [Out::Refused(b"no!".to_vec())]);
         assert_eq!(phase, Phase::Finished);
     }
+}
+
+#[test]
+fn one_port_can_be_a_router_and_a_pub() {
+    let open = |output: &mut BytesMut| {
+        let (router, publisher) =
+            (Metadata::new(SocketType::Router), Metadata::new(SocketType::Pub));
+        let mechanism = Mechanism::null(Side::Bind);
+        Connection::new(router, mechanism, Config::default(), output).or(publisher)
+    };
+    for (peer, ours) in [("DEALER", "ROUTER"), ("REQ", "ROUTER"), ("SUB", "PUB"), ("XSUB", "PUB")] {
+        let mut output = BytesMut::new();
+        let mut connection = open(&mut output);
+        output.clear();
+        let hello = wire::hello(peer);
+        let mut input = &hello[..];
+        let Ok(Some(Event::Ready(met))) = connection.receive(&mut input, &mut output) else {
+            panic!("{peer}")
+        };
+        assert_eq!(met.socket.name(), peer);
+        assert_eq!(output[..], wire::command("READY", &wire::socket(ours)), "{peer}");
+    }
+    let mut output = BytesMut::new();
+    let mut connection = open(&mut output);
+    let error = Error::from(Unsupported::SocketType);
+    assert_eq!(connection.receive(&mut &wire::hello("PUB")[..], &mut output), Err(error));
 }

@@ -7,9 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use grenache_engine::{Sleep, now, sleep_until};
-use grenache_transports::ws::{
-    self, Close, Deflater, Due, Event, KeepAlive, Kind, Role, code, frame,
-};
+use grenache_transports::ws::{self, Close, Deflater, Event, Kind, Role, code, frame};
+use grenache_transports::{Due, Heartbeat};
 
 use super::calls::Calls;
 use super::upgrade::{Topical, Upgrade};
@@ -49,7 +48,7 @@ pub(in crate::server) struct Connection {
     seat: Option<Rc<Seat>>,
     /// The ping that is to be answered.
     pinged: Option<Bytes>,
-    keep_alive: KeepAlive,
+    heartbeat: Heartbeat,
     timer: Option<Sleep>,
     patience: Patience,
     /// Our close frame is written; what is queued has to leave.
@@ -102,7 +101,7 @@ impl Connection {
             seat: audience
                 .map(|(audience, Topical(topical))| audience.seat(channel.clone(), topical)),
             pinged: None,
-            keep_alive: KeepAlive::new(config.ping_interval, config.ping_timeout, now()),
+            heartbeat: Heartbeat::new(config.ping_interval, config.ping_timeout, now()),
             timer: None,
             patience: Patience::default(),
             leaving: false,
@@ -182,7 +181,7 @@ impl Connection {
     /// The client has taken something of what there is for it: it is alive, even if it says nothing meanwhile.
     fn progress(&mut self) {
         self.patience.renew();
-        self.keep_alive.heard(now());
+        self.heartbeat.heard(now());
     }
 
     fn can_read(&self) -> bool {
@@ -197,7 +196,7 @@ impl Connection {
                 None => match self.channel.poll_recv(context) {
                     Poll::Pending => return Read::Waiting,
                     Poll::Ready(Ok(Some(received))) => {
-                        self.keep_alive.heard(now());
+                        self.heartbeat.heard(now());
                         self.patience.renew_by_bytes();
                         received
                     }
@@ -406,7 +405,7 @@ impl Connection {
             return false;
         }
         let now = now();
-        match self.keep_alive.due(now) {
+        match self.heartbeat.due(now) {
             Due::Ping => {
                 frame::write_ping(&mut self.outbox.small, None, b"");
                 self.outbox.flush();
@@ -419,7 +418,7 @@ impl Connection {
             }
             Due::Nothing => {}
         }
-        let mut next = self.keep_alive.next();
+        let mut next = self.heartbeat.next();
         if let Some(end) = self.server.grace_end().filter(|end| *end > now) {
             next = next.min(end);
         }

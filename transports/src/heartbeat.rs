@@ -1,4 +1,5 @@
-//! Whether the other side is still there (RFC 37, "Connection Heartbeating").
+//! Whether the other side is still there: pings of WebSocket (RFC 6455 section 5.5.2) and of ZMTP (RFC 37, "Connection
+//! Heartbeating").
 
 use core::time::Duration;
 

@@ -1,0 +1,22 @@
+//! ZeroMQ (ZMTP 3.1): how peers of it are met, and who is let in.
+//!
+//! Requests go over it when [`client::Config::transport`](crate::client::Config) says so, and a worker takes it on its port as it
+//! takes HTTP and WebSocket. How calls and publications stand on the wire is in `docs/zmtp-rpc.md`.
+
+mod config;
+mod connect;
+mod gate;
+mod security;
+
+pub use config::{Config, Form};
+pub(crate) use connect::{Met, connect};
+pub use gate::Gate;
+pub use grenache_transports::zmtp::SocketType;
+pub use grenache_transports::zmtp::curve::{BadKey, KeyPair, PublicKey, SecretKey};
+pub use security::{Security, draw_keys};
+
+/// The property by which a worker says that it takes calls as arrays: [`Form::Array`].
+pub(crate) const RPC_PROPERTY: &str = "X-Grenache-Rpc";
+
+/// Its value.
+pub(crate) const RPC_ARRAY: &[u8] = b"array";
