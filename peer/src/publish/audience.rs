@@ -9,11 +9,13 @@ use async_channel::Receiver;
 use grenache_engine::{next_turn, now, spawn_local, timeout};
 use slab::Slab;
 
-use super::publication::Publication;
+use super::last_values::LastValues;
+use super::publication::{Form, Publication};
 use super::seat::Seat;
 use super::stats::Counters;
 use super::{Config, Note, Publisher};
 use crate::channel::Channel;
+use crate::zeromq::Sealer;
 
 /// Messages that are given to subscribers before what they were given leaves, and other tasks of the core have their turn: without
 /// end they would overflow queues that the system has room for.
@@ -27,6 +29,7 @@ pub(crate) struct Audience {
     pub(super) config: Rc<Config>,
     pub(super) counters: Arc<Counters>,
     seats: RefCell<Slab<Weak<Seat>>>,
+    last: RefCell<LastValues>,
 }
 
 impl Audience {
@@ -34,7 +37,8 @@ impl Audience {
     pub(crate) fn open(publisher: &Publisher) -> Rc<Audience> {
         let (notes, counters) = publisher.join();
         let config = Rc::new(publisher.config().clone());
-        let audience = Rc::new(Audience { config, counters, seats: RefCell::default() });
+        let last = RefCell::new(LastValues::new(config.last_values, config.last_values_bytes));
+        let audience = Rc::new(Audience { config, counters, seats: RefCell::default(), last });
         spawn_local(listen(Rc::downgrade(&audience), notes));
         audience
     }
@@ -44,11 +48,19 @@ impl Audience {
         self.seats.borrow().len() >= self.config.max_subscribers
     }
 
-    /// Takes a subscriber in.
-    pub(crate) fn seat(self: &Rc<Self>, channel: Channel, topical: bool) -> Rc<Seat> {
-        let seat = Rc::new(Seat::new(self, channel, topical));
+    /// Takes a subscriber in that gets messages in this form, encrypted by `sealer` if there is one.
+    pub(crate) fn seat(
+        self: &Rc<Self>,
+        channel: Channel,
+        form: Form,
+        sealer: Option<Sealer>,
+    ) -> Rc<Seat> {
+        let seat = Rc::new(Seat::new(self, channel, form, sealer));
         seat.key.set(self.seats.borrow_mut().insert(Rc::downgrade(&seat)));
         self.counters.subscribers.add(1);
+        if form == Form::Raw {
+            self.missed(form, |_| true).iter().for_each(|last| seat.offer(last));
+        }
         seat
     }
 
@@ -58,8 +70,19 @@ impl Audience {
         }
     }
 
-    fn publish(&self, publication: &Publication) {
+    /// What is kept for a subscriber that comes late.
+    pub(super) fn missed(
+        &self,
+        form: Form,
+        wants: impl Fn(&[u8]) -> bool,
+    ) -> Vec<Arc<Publication>> {
+        let last = self.last.borrow();
+        last.iter().filter(|one| wants(one.subject(form))).cloned().collect()
+    }
+
+    fn publish(&self, publication: &Arc<Publication>) {
         self.counters.published.add(1);
+        self.last.borrow_mut().keep(publication);
         // No seat is given up meanwhile: nothing here runs what others have written.
         for (_, seat) in self.seats.borrow().iter() {
             if let Some(seat) = seat.upgrade() {

@@ -28,6 +28,11 @@ pub struct Config {
     pub max_subscribers: usize,
     /// Most prefixes of topics that one subscriber may have; one more disconnects it. 1024.
     pub max_topics: usize,
+    /// Topics of which the last message is kept, on each core that has subscribers, for those who come later: whoever subscribes
+    /// gets at once what is kept of the topics it asks for. 0, the default: nothing is kept.
+    pub last_values: usize,
+    /// Most bytes of messages that are kept so, per core; the topic that was published least recently makes room. 64 MiB.
+    pub last_values_bytes: usize,
     /// How long [`flush`](super::Publisher::flush) waits for subscribers that read nothing. 5 s.
     pub flush: Duration,
 }
@@ -40,6 +45,8 @@ impl Default for Config {
             max_queued: 4096,
             max_subscribers: 10_000,
             max_topics: 1024,
+            last_values: 0,
+            last_values_bytes: 64 * 1024 * 1024,
             flush: Duration::from_secs(5),
         }
     }

@@ -1,4 +1,4 @@
-//! Publishing to whoever listens, over WebSocket as Node's `PeerPub` does.
+//! Publishing to whoever listens: over WebSocket as Node's `PeerPub` does, and over ZeroMQ.
 //!
 //! A [`Publisher`] is made first, and given to the services of a worker by
 //! [`Services::publish`](crate::server::Services::publish); then any thread publishes. A subscriber of Node's, or any WebSocket
@@ -7,6 +7,9 @@
 //! What goes beyond Node is agreed upon when a subscriber connects: it names the WebSocket protocol `grenache.topics`, and then
 //! says which topics it wants: a text message `+PREFIX` adds all topics that begin with PREFIX, `-PREFIX` takes one back. It gets
 //! nothing before the first. What it is sent begins with the topic and a byte 0, then comes the message as it was published.
+//!
+//! A SUB of ZeroMQ subscribes to prefixes anyway. It gets two parts, topic and message; of a message whose topic is empty one, the
+//! message, with whose beginning its prefixes are compared then.
 //!
 //! ```no_run
 //! use grenache_peer::publish::{Config, Publisher};
@@ -26,6 +29,7 @@
 
 mod audience;
 mod config;
+mod last_values;
 mod publication;
 mod seat;
 mod stats;
@@ -42,8 +46,11 @@ pub use stats::Stats;
 pub use topics::MAX_TOPIC;
 
 pub(crate) use audience::Audience;
+pub(crate) use publication::Form;
 pub(crate) use seat::Seat;
-pub(crate) use topics::{END as TOPIC_END, PROTOCOL, add as add_topic, remove as remove_topic};
+pub(crate) use topics::{
+    Change, END as TOPIC_END, PROTOCOL, add as add_topic, remove as remove_topic,
+};
 
 use crate::error::Error;
 use publication::Publication;

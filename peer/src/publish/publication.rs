@@ -3,9 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use grenache_transports::ws::{Kind, frame};
+use grenache_transports::ws::{self, Kind};
+use grenache_transports::zmtp;
 
 use super::topics::{self, MAX_TOPIC};
+
 use crate::error::Error;
 use crate::json::Json;
 
@@ -48,14 +50,23 @@ impl From<Vec<u8>> for Data {
     }
 }
 
-/// A message that is published, encoded once for all who get it.
+/// What a subscriber gets of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A frame of WebSocket with nothing but the message, as Node's subscribers take it.
+    Raw,
+    /// A frame of WebSocket with the topic before the message.
+    Topical,
+    /// A message of ZeroMQ: the topic, if it is not empty, is a part of its own before the message.
+    ZeroMq,
+}
+
+/// A message that is published, encoded once for all who get it in the same form.
 pub(crate) struct Publication {
     topic: String,
     data: Data,
-    /// The frame for those who get messages raw.
-    raw: OnceLock<Bytes>,
-    /// The frame for those who see topics.
-    topical: OnceLock<Bytes>,
+    /// In each form.
+    frames: [OnceLock<Bytes>; 3],
 }
 
 impl Publication {
@@ -66,35 +77,61 @@ impl Publication {
                 topic.escape_debug()
             )));
         }
-        let (raw, topical) = Default::default();
-        Ok(Arc::new(Publication { topic: topic.into(), data, raw, topical }))
+        Ok(Arc::new(Publication { topic: topic.into(), data, frames: Default::default() }))
     }
 
     pub(super) fn topic(&self) -> &str {
         &self.topic
     }
 
-    /// The whole frame.
-    pub(super) fn frame(&self, topical: bool) -> &Bytes {
-        match topical {
-            false => self.raw.get_or_init(|| self.encode(None)),
-            true => self.topical.get_or_init(|| self.encode(Some(&self.topic))),
+    /// What a subscriber's prefixes are compared with. ZeroMQ knows but the beginning of a message.
+    pub(super) fn subject(&self, form: Form) -> &[u8] {
+        match form {
+            Form::ZeroMq if self.topic.is_empty() => self.bytes(),
+            _ => self.topic.as_bytes(),
         }
     }
 
-    fn encode(&self, topic: Option<&str>) -> Bytes {
-        let (kind, data) = match &self.data {
-            Data::Text(text) => (Kind::Text, text.as_bytes()),
-            Data::Binary(data) => (Kind::Binary, &data[..]),
-        };
+    /// Bytes in topic and message.
+    pub(super) fn len(&self) -> usize {
+        self.topic.len() + self.bytes().len()
+    }
+
+    /// All that a subscriber gets, as it goes out.
+    pub(super) fn frame(&self, form: Form) -> &Bytes {
+        self.frames[form as usize].get_or_init(|| match form {
+            Form::Raw => self.websocket(None),
+            Form::Topical => self.websocket(Some(&self.topic)),
+            Form::ZeroMq => self.zeromq(),
+        })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Text(text) => text.as_bytes(),
+            Data::Binary(data) => data,
+        }
+    }
+
+    fn websocket(&self, topic: Option<&str>) -> Bytes {
+        let data = self.bytes();
+        let kind = if matches!(self.data, Data::Text(_)) { Kind::Text } else { Kind::Binary };
         let length = data.len() + topic.map_or(0, |topic| topic.len() + 1);
-        let mut out = BytesMut::with_capacity(frame::MAX_HEADER + length);
-        frame::write_message_header(&mut out, kind, length);
+        let mut out = BytesMut::with_capacity(ws::frame::MAX_HEADER + length);
+        ws::frame::write_message_header(&mut out, kind, length);
         if let Some(topic) = topic {
             out.put_slice(topic.as_bytes());
             out.put_u8(topics::END);
         }
         out.put_slice(data);
+        out.freeze()
+    }
+
+    fn zeromq(&self) -> Bytes {
+        let (topic, data) = (self.topic.as_bytes(), self.bytes());
+        let mut out = BytesMut::new();
+        let parts = [topic, data];
+        zmtp::frame::write_message(&mut out, &parts[usize::from(topic.is_empty())..]);
         out.freeze()
     }
 }

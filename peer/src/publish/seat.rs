@@ -11,12 +11,13 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::audience::Audience;
-use super::publication::Publication;
+use super::publication::{Form, Publication};
 use super::stats::Counters;
 use super::topics::{Refused, Topics};
 use super::{Config, Overflow};
 use crate::channel::Channel;
 use crate::outbox::Outbox;
+use crate::zeromq::Sealer;
 
 /// Bytes that go into a connection's own queue, where they cannot be dropped any more. Enough to keep it sending. A longer frame
 /// goes there piece by piece.
@@ -31,11 +32,14 @@ const PLACE: usize = 64;
 /// A subscriber's place in the audience, and what waits for it. Dropping it gives the place up.
 pub(crate) struct Seat {
     channel: Channel,
+    form: Form,
+    /// Encrypts what is sent, at the moment it is.
+    sealer: Option<Sealer>,
     config: Rc<Config>,
     counters: Arc<Counters>,
     /// It gets messages.
     listens: Cell<bool>,
-    /// Which topics it wants; none if it takes all messages raw.
+    /// Which topics it wants; none if it takes all.
     topics: Option<RefCell<Topics>>,
     backlog: RefCell<VecDeque<Bytes>>,
     backlog_bytes: Cell<usize>,
@@ -50,11 +54,19 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(audience: &Rc<Audience>, channel: Channel, topical: bool) -> Seat {
+    pub(super) fn new(
+        audience: &Rc<Audience>,
+        channel: Channel,
+        form: Form,
+        sealer: Option<Sealer>,
+    ) -> Seat {
+        let topical = form != Form::Raw;
         let (config, counters) = (audience.config.clone(), audience.counters.clone());
         let seat = Seat {
             listens: Cell::new(false),
             channel,
+            form,
+            sealer,
             config,
             counters,
             topics: topical.then(RefCell::default),
@@ -71,18 +83,24 @@ impl Seat {
         seat
     }
 
-    /// Whether it says which topics it wants.
-    pub(crate) fn is_topical(&self) -> bool {
-        self.topics.is_some()
+    /// It wants topics that begin with `prefix`.
+    pub(crate) fn subscribe(&self, prefix: &[u8]) -> Result<(), Refused> {
+        let Some(topics) = &self.topics else { return Err(Refused) };
+        let is_new = |subject: &[u8]| subject.starts_with(prefix) && !topics.borrow().want(subject);
+        let audience = self.audience.upgrade();
+        let missed = audience.map(|audience| audience.missed(self.form, is_new));
+        topics.borrow_mut().add(prefix, self.config.max_topics)?;
+        self.listen(true);
+        missed.iter().flatten().for_each(|publication| self.offer(publication));
+        Ok(())
     }
 
-    /// Takes what it says about topics.
-    pub(crate) fn change(&self, message: &[u8]) -> Result<(), Refused> {
-        let Some(topics) = &self.topics else { return Err(Refused::Malformed) };
-        let mut topics = topics.borrow_mut();
-        topics.change(message, self.config.max_topics)?;
-        self.listen(!topics.is_empty());
-        Ok(())
+    /// It no longer wants what it has asked for by `prefix`.
+    pub(crate) fn cancel(&self, prefix: &[u8]) {
+        if let Some(topics) = &self.topics {
+            topics.borrow_mut().remove(prefix);
+            self.listen(!topics.borrow().is_empty());
+        }
     }
 
     /// Whether it gets anything.
@@ -100,11 +118,11 @@ impl Seat {
             return;
         }
         if let Some(topics) = &self.topics
-            && !topics.borrow().want(publication.topic())
+            && !topics.borrow().want(publication.subject(self.form))
         {
             return;
         }
-        let frame = publication.frame(self.is_topical());
+        let frame = publication.frame(self.form);
         let waiting = self.backlog_bytes.get();
         if waiting == 0 && self.has_room(frame.len()) {
             return self.send(frame);
@@ -152,7 +170,10 @@ impl Seat {
                     self.send(&frame);
                 } else {
                     self.counters.sent.add(1);
-                    outbox.push(frame);
+                    outbox.push(match &self.sealer {
+                        Some(sealer) => sealer.seal(&frame).freeze(),
+                        None => frame,
+                    });
                     outbox.flush();
                     self.held.set(outbox.has_large());
                 }
@@ -196,10 +217,14 @@ impl Seat {
 
     fn send(&self, frame: &Bytes) {
         self.counters.sent.add(1);
+        let frame = match &self.sealer {
+            Some(sealer) => sealer.seal(frame).freeze(),
+            None => frame.clone(),
+        };
         if frame.len() < HAND_OVER {
-            self.channel.write(frame);
+            self.channel.write(&frame);
         } else {
-            self.channel.send(frame.clone());
+            self.channel.send(frame);
         }
     }
 

@@ -14,61 +14,73 @@ pub(crate) const END: u8 = 0;
 const ADD: u8 = b'+';
 const REMOVE: u8 = b'-';
 
-/// Prefixes of topics.
+/// What a subscriber's message over WebSocket does to the prefix that it has after its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Add,
+    Remove,
+}
+
+impl Change {
+    /// Reads a message; none if it is no such one.
+    pub(crate) fn read(message: &[u8]) -> Option<Change> {
+        match message {
+            [_, prefix @ ..] if prefix.len() > MAX_TOPIC => None,
+            [ADD, ..] => Some(Change::Add),
+            [REMOVE, ..] => Some(Change::Remove),
+            _ => None,
+        }
+    }
+}
+
+/// A prefix that cannot be added: it is too long, or one too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+/// Prefixes of topics. A prefix that is added twice is there once, as for libzmq.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     /// A prefix of another that is there as well makes no difference, until it is taken back.
     prefixes: BTreeSet<Box<[u8]>>,
 }
 
-/// A message that changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// It is neither `+PREFIX` nor `-PREFIX`.
-    Malformed,
-    /// Too many prefixes.
-    TooMany,
-}
-
 impl Topics {
-    /// Takes a subscriber's message; there may be `max` prefixes.
-    pub(super) fn change(&mut self, message: &[u8], max: usize) -> Result<(), Refused> {
-        match message {
-            [ADD | REMOVE, prefix @ ..] if prefix.len() > MAX_TOPIC => Err(Refused::Malformed),
-            [ADD, prefix @ ..] => {
-                if self.prefixes.len() >= max && !self.prefixes.contains(prefix) {
-                    return Err(Refused::TooMany);
-                }
-                self.prefixes.insert(prefix.into());
-                Ok(())
-            }
-            [REMOVE, prefix @ ..] => {
-                self.prefixes.remove(prefix);
-                Ok(())
-            }
-            _ => Err(Refused::Malformed),
+    /// Adds a prefix; there may be `max` of them.
+    pub(super) fn add(&mut self, prefix: &[u8], max: usize) -> Result<(), Refused> {
+        let known = self.prefixes.contains(prefix);
+        if prefix.len() > MAX_TOPIC || (!known && self.prefixes.len() >= max) {
+            return Err(Refused);
         }
+        if !known {
+            self.prefixes.insert(prefix.into());
+        }
+        Ok(())
+    }
+
+    /// Takes a prefix back.
+    pub(super) fn remove(&mut self, prefix: &[u8]) {
+        self.prefixes.remove(prefix);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.prefixes.is_empty()
     }
 
-    pub(super) fn want(&self, topic: &str) -> bool {
+    pub(super) fn want(&self, topic: &[u8]) -> bool {
         // A subscriber has few; one that has many pays for looking at each beginning of the topic instead.
         match self.prefixes.len() {
-            0..=8 => self.prefixes.iter().any(|prefix| topic.as_bytes().starts_with(prefix)),
-            _ => (0..=topic.len()).any(|len| self.prefixes.contains(&topic.as_bytes()[..len])),
+            0..=8 => self.prefixes.iter().any(|prefix| topic.starts_with(prefix)),
+            _ => (0..=topic.len().min(MAX_TOPIC)).any(|len| self.prefixes.contains(&topic[..len])),
         }
     }
 }
 
-/// The message by which a subscriber adds a prefix.
+/// The message by which a subscriber adds a prefix over WebSocket.
 pub(crate) fn add(prefix: &str) -> String {
     format!("{}{prefix}", char::from(ADD))
 }
 
-/// The message by which a subscriber takes a prefix back.
+/// The message by which a subscriber takes a prefix back over WebSocket.
 pub(crate) fn remove(prefix: &str) -> String {
     format!("{}{prefix}", char::from(REMOVE))
 }
@@ -82,31 +94,40 @@ mod tests {
         for many in [0, 20] {
             let mut topics = Topics::default();
             for number in 0..many {
-                topics.change(format!("+other.{number}").as_bytes(), 100).unwrap();
+                topics.add(format!("other.{number}").as_bytes(), 100).unwrap();
             }
-            assert!(!topics.want("") && !topics.want("trades.BTC"));
-            topics.change(add("trades.").as_bytes(), 100).unwrap();
-            topics.change(add("trades.BTC").as_bytes(), 100).unwrap();
-            assert!(topics.want("trades.ETH") && topics.want("trades.BTCUSD"));
-            assert!(!topics.want("trade") && !topics.want("xtrades."));
-            topics.change(remove("trades.").as_bytes(), 100).unwrap();
-            assert!(!topics.want("trades.ETH") && topics.want("trades.BTCUSD"));
-            topics.change(add("").as_bytes(), 100).unwrap();
-            assert!(topics.want("") && topics.want("anything"));
+            assert!(!topics.want(b"") && !topics.want(b"trades.BTC"));
+            topics.add(b"trades.", 100).unwrap();
+            topics.add(b"trades.BTC", 100).unwrap();
+            topics.add(b"trades.", 100).unwrap();
+            assert!(topics.want(b"trades.ETH") && topics.want(b"trades.BTCUSD"));
+            assert!(!topics.want(b"trade") && !topics.want(b"xtrades."));
+            topics.remove(b"trades.");
+            assert!(!topics.want(b"trades.ETH") && topics.want(b"trades.BTCUSD"));
+            topics.add(b"", 100).unwrap();
+            assert!(topics.want(b"") && topics.want(b"anything"));
+            assert!(topics.want(&[b'x'; 1000]));
         }
     }
 
     #[test]
-    fn what_a_subscriber_says_is_bounded() {
-        let mut topics = Topics::default();
+    fn what_a_subscriber_says_over_websocket() {
+        assert_eq!(Change::read(add("a").as_bytes()), Some(Change::Add));
+        assert_eq!(Change::read(remove("").as_bytes()), Some(Change::Remove));
         for bad in [&b""[..], b"trades", b"*", &[b"+", &[b'x'; MAX_TOPIC + 1][..]].concat()] {
-            assert_eq!(topics.change(bad, 2), Err(Refused::Malformed));
+            assert_eq!(Change::read(bad), None);
         }
-        assert_eq!(topics.change(b"+a", 2), Ok(()));
-        assert_eq!(topics.change(b"+b", 2), Ok(()));
-        assert_eq!(topics.change(b"+a", 2), Ok(()));
-        assert_eq!(topics.change(b"+c", 2), Err(Refused::TooMany));
-        assert_eq!(topics.change(b"-a", 2), Ok(()));
-        assert_eq!(topics.change(b"+c", 2), Ok(()));
+    }
+
+    #[test]
+    fn prefixes_are_bounded() {
+        let mut topics = Topics::default();
+        assert_eq!(topics.add(&[b'x'; MAX_TOPIC + 1], 2), Err(Refused));
+        assert_eq!(topics.add(b"a", 2), Ok(()));
+        assert_eq!(topics.add(b"b", 2), Ok(()));
+        assert_eq!(topics.add(b"a", 2), Ok(()));
+        assert_eq!(topics.add(b"c", 2), Err(Refused));
+        topics.remove(b"a");
+        assert_eq!(topics.add(b"c", 2), Ok(()));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::zeromq::Gate;
+
 /// Limits of a server, each for one core unless it says otherwise. Of `max_pipelined`, `stream_buffer` and
 /// `write_high_water` 0 is as much as 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,18 +12,24 @@ pub struct Config {
     pub http: bool,
     /// Take WebSockets. If not, asking for one is an HTTP request like any other.
     pub websocket: bool,
+    /// Take ZeroMQ. If not, what it says first is refused as what is no HTTP.
+    pub zeromq: bool,
+    /// Whom it lets in over ZeroMQ.
+    pub gate: Gate,
+    /// Beside TLS, take connections without it. ZeroMQ is taken without it anyway if the gate is CURVE's, which encrypts.
+    pub plain: bool,
     /// Most connections. Further ones are closed at once, and counted as refused.
     pub max_connections: usize,
     /// Most requests that handlers have in hand at a time. Further ones are answered 503 `ERR_BUSY` without being begun.
     pub max_in_flight: usize,
     /// Most HTTP requests of one connection in hand at a time; further ones wait in the connection.
     pub max_pipelined: usize,
-    /// Most requests of one WebSocket in hand at a time. Further ones are answered `ERR_BUSY` without being begun.
+    /// Most requests of one WebSocket, or ZeroMQ connection, in hand at a time. Further ones are answered `ERR_BUSY` without being begun.
     pub max_concurrent: usize,
     /// Longest request head in bytes, which is also where streamed requests have their arguments. Over: 431.
     pub max_head: usize,
     /// Longest body of a request that is not streamed, in bytes as sent. Over: 413. Longest message of a WebSocket,
-    /// decompressed. Over: it is closed with 1009.
+    /// decompressed, or of ZeroMQ. Over: it is closed, WebSockets with 1009.
     pub max_body: u64,
     /// Longest body after decompression, in bytes. Over: 413.
     pub max_inflated: u64,
@@ -42,7 +50,9 @@ pub struct Config {
     /// How long a connection may be silent between two requests, or in the middle of a streamed request whose handler waits
     /// for more. Then it is closed; the handler reads [`Error::Timeout`](crate::Error::Timeout) first.
     pub idle_timeout: Duration,
-    /// A WebSocket on which nothing has come for so long is sent a ping.
+    /// How long a handshake of ZeroMQ may take. Then the connection is closed.
+    pub handshake_timeout: Duration,
+    /// A WebSocket or a ZeroMQ connection on which nothing has come for so long is sent a ping.
     pub ping_interval: Duration,
     /// How long anything may take to come after a ping. Then the connection is broken off.
     pub ping_timeout: Duration,
@@ -60,6 +70,9 @@ impl Default for Config {
         Self {
             http: true,
             websocket: true,
+            zeromq: true,
+            gate: Gate::Null,
+            plain: false,
             max_connections: 10_000,
             max_in_flight: 4096,
             max_pipelined: 64,
@@ -73,6 +86,7 @@ impl Default for Config {
             write_high_water: 256 * 1024,
             request_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(120),
+            handshake_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
             deflate: false,

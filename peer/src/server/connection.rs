@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use grenache_transports::http::response;
 use grenache_transports::http::{self, Bodies, Framing, Persistence, Phase, chunk};
+use grenache_transports::zmtp::is_zmtp;
 
 use super::Server;
 use super::exchange::Exchange;
@@ -28,8 +29,10 @@ pub(super) struct Connection {
     exchange: Exchange,
     outbox: Outbox,
     patience: Patience,
+    /// Nothing has come yet.
+    fresh: bool,
     /// What the connection is to become; nothing of HTTP follows.
-    upgrade: Option<Box<Upgrade>>,
+    turn: Option<Turn>,
     /// All is said; what is queued has to leave.
     leaving: bool,
     /// It is over, in good order or because of the client.
@@ -46,6 +49,13 @@ enum Read {
     Broken,
 }
 
+/// What becomes of a connection that does not stay with HTTP.
+pub(super) enum Turn {
+    WebSocket(Box<Upgrade>),
+    /// It has never been HTTP: what has come is not looked at yet.
+    ZeroMq,
+}
+
 /// Whether a connection goes on.
 enum Next {
     GoOn,
@@ -53,7 +63,12 @@ enum Next {
 }
 
 impl Connection {
-    pub(super) fn new(server: Rc<Server>, channel: Channel) -> Connection {
+    /// `received` is what has come of it so far.
+    pub(super) fn new(
+        server: Rc<Server>,
+        channel: Channel,
+        received: Option<Received>,
+    ) -> Connection {
         let config = &server.config;
         let settings = http::Config {
             max_head: config.max_head,
@@ -62,17 +77,14 @@ impl Connection {
             bodies: Bodies::StreamChunked,
             ..http::Config::default()
         };
-        let peer = Rc::new(Peer {
-            addr: channel.peer_addr(),
-            certificate: channel.certificate().cloned(),
-        });
         Connection {
             http: http::Connection::new(settings),
-            rest: None,
-            exchange: Exchange::new(server.clone(), peer),
+            rest: received,
+            exchange: Exchange::new(server.clone(), Peer::new(&channel)),
             outbox: Outbox::new(channel.clone(), config.write_high_water),
             patience: Patience::default(),
-            upgrade: None,
+            fresh: true,
+            turn: None,
             leaving: false,
             over: false,
             channel,
@@ -81,9 +93,9 @@ impl Connection {
     }
 
     /// What it has become once it is over, if anything, and what the client has sent since.
-    pub(super) fn upgraded(&mut self) -> Option<(Box<Upgrade>, Option<Received>)> {
-        let upgrade = self.upgrade.take()?;
-        Some((upgrade, self.rest.take()))
+    pub(super) fn turned(&mut self) -> Option<(Turn, Option<Received>)> {
+        let turn = self.turn.take()?;
+        Some((turn, self.rest.take()))
     }
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -114,7 +126,7 @@ impl Connection {
             let read = self.read(context);
             self.exchange.poll(context);
             let Ok(freed) = self.settle() else { return Next::Over };
-            if self.upgrade.is_some() {
+            if self.turn.is_some() {
                 return Next::Over;
             }
             match read {
@@ -178,6 +190,13 @@ impl Connection {
                     Poll::Ready(Err(_)) => return Read::Broken,
                 },
             };
+            if std::mem::take(&mut self.fresh)
+                && self.server.config.zeromq
+                && received.first().is_some_and(|first| is_zmtp(*first))
+            {
+                (self.turn, self.rest) = (Some(Turn::ZeroMq), Some(received));
+                return Read::Full;
+            }
             let mut input = &received[..];
             while self.exchange.has_room() && !self.exchange.last {
                 match self.http.receive(&mut input) {
@@ -227,7 +246,7 @@ impl Connection {
                 Some(_) => match self.exchange.owed.pop_front() {
                     Some(Owed { what: What::Upgrade(upgrade), .. }) => {
                         self.outbox.small.extend_from_slice(&upgrade.answer);
-                        self.upgrade = Some(upgrade);
+                        self.turn = Some(Turn::WebSocket(upgrade));
                         return Ok(freed);
                     }
                     Some(owed) => self.write(owed),
@@ -372,7 +391,7 @@ impl Connection {
     fn expire(&mut self, wait: Wait) -> bool {
         match wait {
             Wait::Idle | Wait::Draining => self.over = true,
-            Wait::Reader => {
+            Wait::Reader | Wait::Handshake => {
                 self.channel.abort();
                 self.over = true;
             }

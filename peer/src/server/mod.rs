@@ -42,6 +42,7 @@ mod dispatch;
 mod exchange;
 mod flow;
 mod held;
+mod multiplex;
 mod owed;
 mod patience;
 mod reply;
@@ -50,19 +51,22 @@ mod services;
 mod stats;
 mod stream;
 mod websocket;
+mod zeromq;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use grenache_engine::{TcpListener, TcpStream, now, spawn_local, timeout, wall_clock};
 use grenache_transports::http::date;
+use grenache_transports::zmtp::is_zmtp;
 use slab::Slab;
 
 pub use blocking::blocking;
@@ -75,10 +79,14 @@ pub use stream::StreamRequest;
 
 pub(crate) use stats::{Counter, Counters};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Received};
 use crate::publish::Audience;
-use crate::tls::Acceptor;
-use connection::Connection;
+use crate::tls::{self, Acceptor};
+use connection::Turn;
+use multiplex::Wire;
+use request::{Origin, Peer};
+use websocket::{Upgrade, WebSocket};
+use zeromq::ZeroMq;
 
 /// Serves services on one core.
 ///
@@ -196,10 +204,24 @@ impl Server {
         }
         let guest = Guest::new(self);
         spawn_local(async move {
-            if let Some(channel) = guest.greet(stream).await {
-                guest.serve(channel).await;
+            if let Some((channel, received)) = guest.greet(stream).await {
+                guest.serve(channel, received).await;
             }
         });
+    }
+
+    /// Goes through the handshake of TLS, or finds that there is none and may be none.
+    async fn secure(
+        &self,
+        acceptor: &Acceptor,
+        stream: TcpStream,
+    ) -> Result<(Channel, Option<Received>), tls::Error> {
+        let Config { plain, zeromq, gate, .. } = &self.config;
+        let is_taken = |first: u8| match is_zmtp(first) && *zeromq {
+            true => *plain || gate.is_secret(),
+            false => *plain,
+        };
+        acceptor.accept_or(stream, is_taken).await
     }
 
     /// Stops in good order: takes no more connections, has clients close theirs with the next answer, closes idle ones after
@@ -238,6 +260,20 @@ impl Server {
     /// What has been counted.
     pub fn stats(&self) -> Stats {
         self.counters.read()
+    }
+
+    /// Whether a client may ask anything.
+    fn admits(&self, visitor: &Visitor<'_>) -> bool {
+        let admits = catch_unwind(AssertUnwindSafe(|| self.services.admits(visitor)));
+        let admits = admits.unwrap_or_else(|panic| {
+            owed::panicked(&self.counters, &*panic);
+            false
+        });
+        if !admits {
+            self.counters.refused.add(1);
+            tracing::debug!(peer = %visitor.peer_addr(), "not let in");
+        }
+        admits
     }
 
     fn is_draining(&self) -> bool {
@@ -317,12 +353,12 @@ impl Guest {
         Guest(Task::new(server))
     }
 
-    /// The TLS handshake, if there is to be one.
-    async fn greet(&self, stream: TcpStream) -> Option<Channel> {
+    /// The TLS handshake, if there is to be one. What was received without it is given with the connection.
+    async fn greet(&self, stream: TcpStream) -> Option<(Channel, Option<Received>)> {
         let server = &self.0.server;
-        let Some(acceptor) = &server.acceptor else { return Some(Channel::Plain(stream)) };
+        let Some(acceptor) = &server.acceptor else { return Some((Channel::Plain(stream), None)) };
         let peer = stream.peer_addr();
-        let mut handshake = pin!(acceptor.accept(stream));
+        let mut handshake = pin!(server.secure(acceptor, stream));
         let greeted = poll_fn(|context| {
             self.0.set(context.waker());
             if server.is_aborting() {
@@ -331,7 +367,7 @@ impl Guest {
             handshake.as_mut().poll(context).map(Some)
         });
         match greeted.await? {
-            Ok(channel) => Some(channel),
+            Ok(greeted) => Some(greeted),
             Err(error) => {
                 server.counters.malformed.add(1);
                 tracing::debug!(%peer, %error, "no TLS session");
@@ -340,19 +376,43 @@ impl Guest {
         }
     }
 
-    async fn serve(&self, channel: Channel) {
+    /// Serves HTTP, or what it turns into.
+    async fn serve(&self, channel: Channel, received: Option<Received>) {
         let server = &self.0.server;
-        let mut connection = Connection::new(server.clone(), channel.clone());
+        let mut connection = connection::Connection::new(server.clone(), channel.clone(), received);
         poll_fn(|context| {
             self.0.set(context.waker());
             connection.poll(context)
         })
         .await;
-        let Some((upgrade, received)) = connection.upgraded() else { return };
-        let mut socket = websocket::Connection::new(server.clone(), channel, *upgrade, received);
+        let Some((turn, received)) = connection.turned() else { return };
+        match turn {
+            Turn::WebSocket(upgrade) => {
+                let wire = WebSocket::new(&server.config, &upgrade);
+                let Upgrade { origin, subscribes, .. } = *upgrade;
+                let mut connection =
+                    multiplex::Connection::new(server.clone(), channel, origin, wire, received);
+                if let Some(form) = subscribes {
+                    connection.subscribe(form, None);
+                }
+                self.multiplex(connection).await;
+            }
+            Turn::ZeroMq => {
+                let mut greeting = BytesMut::new();
+                let wire = ZeroMq::new(server, &mut greeting);
+                channel.write(&greeting);
+                let origin = Origin { peer: Peer::new(&channel), lines: Bytes::new() };
+                let connection =
+                    multiplex::Connection::new(server.clone(), channel, origin, wire, received);
+                self.multiplex(connection).await;
+            }
+        }
+    }
+
+    async fn multiplex<W: Wire>(&self, mut connection: multiplex::Connection<W>) {
         poll_fn(|context| {
             self.0.set(context.waker());
-            socket.poll(context)
+            connection.poll(context)
         })
         .await;
     }

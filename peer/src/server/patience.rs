@@ -18,6 +18,8 @@ pub(super) enum Wait {
     Draining,
     /// The rest of a request.
     Request,
+    /// The rest of the handshake.
+    Handshake,
     /// The next piece of a streamed request.
     Piece,
     /// The client, to read its answers.
@@ -30,6 +32,7 @@ impl Wait {
             Wait::Idle | Wait::Piece => config.idle_timeout,
             Wait::Draining => config.drain_grace,
             Wait::Request => config.request_timeout,
+            Wait::Handshake => config.handshake_timeout,
             Wait::Reader => config.write_timeout,
         }
     }

@@ -54,6 +54,11 @@ impl Answer {
     }
 }
 
+/// Bytes in the envelope of a result: `[rid,null,result]`.
+pub(super) fn length(rid: &Json, result: &Json) -> usize {
+    rid.as_bytes().len() + result.as_bytes().len() + 8
+}
+
 /// The envelope of what a handler gave.
 pub(super) fn envelope(rid: &Json, outcome: &Result<Reply, String>) -> Bytes {
     let mut out = BytesMut::new();
@@ -76,9 +81,8 @@ impl Form<'_> {
         outcome: &Result<Reply, String>,
     ) -> Option<Bytes> {
         match outcome {
-            Ok(Reply(result)) if rid.as_bytes().len() + result.as_bytes().len() < HAND_OVER => {
-                // `[rid,null,result]`
-                let length = rid.as_bytes().len() + result.as_bytes().len() + 8;
+            Ok(Reply(result)) if length(rid, result) < HAND_OVER => {
+                let length = length(rid, result);
                 self.head(out, 200, length);
                 let start = out.len();
                 envelope::encode_reply(out, rid, Ok(result));

@@ -9,9 +9,11 @@ use bytes::{Bytes, BytesMut};
 use grenache_transports::http::Headers;
 use serde::de::DeserializeOwned;
 
+use crate::channel::Channel;
 use crate::error::Error;
 use crate::json::Json;
 use crate::tls::Certificate;
+use crate::zeromq::PublicKey;
 
 /// A request for a service. Keeping it keeps its bytes; they are shared by all that is taken from it.
 #[derive(Clone)]
@@ -60,6 +62,16 @@ impl Request {
     pub fn certificate(&self) -> Option<&Certificate> {
         self.origin.peer.certificate.as_deref()
     }
+
+    /// The client's CURVE key, if it came over ZeroMQ with CURVE. It has proven that it has the secret one.
+    pub fn curve_key(&self) -> Option<PublicKey> {
+        self.origin.peer.key
+    }
+
+    /// The client's user name, if it came over ZeroMQ with PLAIN.
+    pub fn user(&self) -> Option<&str> {
+        self.origin.peer.user.as_deref()
+    }
 }
 
 impl fmt::Debug for Request {
@@ -91,7 +103,17 @@ impl Visitor<'_> {
         self.peer.certificate.as_deref()
     }
 
-    /// The path it asks for, with its query.
+    /// The client's CURVE key, if it came over ZeroMQ with CURVE.
+    pub fn curve_key(&self) -> Option<PublicKey> {
+        self.peer.key
+    }
+
+    /// The client's user name, if it came over ZeroMQ with PLAIN.
+    pub fn user(&self) -> Option<&str> {
+        self.peer.user.as_deref()
+    }
+
+    /// The path it asks for, with its query; empty over ZeroMQ, which has none, nor header fields.
     pub fn target(&self) -> &str {
         self.target
     }
@@ -115,6 +137,16 @@ impl fmt::Debug for Visitor<'_> {
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) certificate: Option<Rc<Certificate>>,
+    /// Over ZeroMQ: the key it has proven to have (CURVE), and the user it has shown to be (PLAIN).
+    pub(super) key: Option<PublicKey>,
+    pub(super) user: Option<Rc<str>>,
+}
+
+impl Peer {
+    pub(super) fn new(channel: &Channel) -> Rc<Peer> {
+        let (addr, certificate) = (channel.peer_addr(), channel.certificate().cloned());
+        Rc::new(Peer { addr, certificate, key: None, user: None })
+    }
 }
 
 /// Where a request comes from: its client, and its header lines as they came.

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use grenache_engine::TcpStream;
+use grenache_engine::{TcpStream, now, timeout};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::verify::ClientVerifier;
 use super::{ALPN, Clients, Error, PROVIDER, ServerTls, Stream, VERSIONS};
-use crate::channel::Channel;
+use crate::channel::{Channel, Received};
+
+/// The first byte of what a client of TLS sends: a record of a handshake (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 0x16;
 
 /// Takes handshakes. Clones share the key of the tickets, so that a session begun on one core resumes
 /// on another; make one and clone it for every core.
@@ -58,9 +61,37 @@ impl Acceptor {
     /// # Errors
     /// Why there is no session; the connection is closed then.
     pub async fn accept(&self, stream: TcpStream) -> Result<Channel, Error> {
+        self.accept_or(stream, |_| false).await.map(|(channel, _)| channel)
+    }
+
+    /// As [`accept`](Self::accept), unless what comes is not TLS and begins with a byte for which `is_taken` says so: then the
+    /// connection is as it was, and what has come is given with it.
+    pub(crate) async fn accept_or(
+        &self,
+        stream: TcpStream,
+        is_taken: impl Fn(u8) -> bool,
+    ) -> Result<(Channel, Option<Received>), Error> {
+        let limit = self.handshake_timeout;
+        let deadline = now().saturating_add(limit);
+        let received = match timeout(limit, stream.recv()).await {
+            Ok(Ok(Some(received))) => received,
+            Ok(Ok(None)) => return Err(Error::Truncated),
+            Ok(Err(error)) => return Err(Error::Broken(error.kind(), error.to_string())),
+            Err(_) => {
+                stream.abort();
+                return Err(Error::Timeout(limit));
+            }
+        };
+        if received.first().is_some_and(|first| *first != HANDSHAKE && is_taken(*first)) {
+            return Ok((Channel::Plain(stream), Some(Received::Plain(received))));
+        }
         let session = ServerConnection::new(self.config.clone())
             .map_err(|error| Error::Protocol(error.to_string()))?;
-        let stream = Stream::handshake(stream, session.into(), self.handshake_timeout).await?;
-        Ok(Channel::Tls(stream))
+        let left = deadline.saturating_sub(now());
+        match Stream::handshake(stream, session.into(), Some(received), left).await {
+            Ok(stream) => Ok((Channel::Tls(stream), None)),
+            Err(Error::Timeout(_)) => Err(Error::Timeout(limit)),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -94,7 +94,7 @@ impl Connector {
         let session = ClientConnection::new(self.shared.config_for(to), name)
             .map_err(|error| Error::Protocol(error.to_string()))?;
         let limit = self.shared.handshake_timeout;
-        Ok(Channel::Tls(Stream::handshake(stream, session.into(), limit).await?))
+        Ok(Channel::Tls(Stream::handshake(stream, session.into(), None, limit).await?))
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use grenache_engine::{TcpStream, timeout};
+use grenache_engine::{RecvBuf, TcpStream, timeout};
 
 use super::{Certificate, Error};
 
@@ -34,14 +34,15 @@ struct Shared {
 }
 
 impl Stream {
-    /// Goes through the handshake on a fresh connection, within `limit`.
+    /// Goes through the handshake on a connection of which nothing but `received` was read, within `limit`.
     pub(super) async fn handshake(
         tcp: TcpStream,
         session: rustls::Connection,
+        received: Option<RecvBuf>,
         limit: Duration,
     ) -> Result<Self, Error> {
         let mut session = Session::new(session);
-        match timeout(limit, session.handshake(&tcp)).await {
+        match timeout(limit, session.handshake(&tcp, received)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 // The alert leaves first, so that the peer can say why, too.
@@ -144,7 +145,10 @@ impl Session {
         Self { tls, plaintext, peer_closed: false, closed: false, failed: None }
     }
 
-    async fn handshake(&mut self, tcp: &TcpStream) -> Result<(), Error> {
+    async fn handshake(&mut self, tcp: &TcpStream, received: Option<RecvBuf>) -> Result<(), Error> {
+        if let Some(data) = received {
+            self.receive(&data)?;
+        }
         loop {
             self.flush(tcp);
             if !self.tls.is_handshaking() {

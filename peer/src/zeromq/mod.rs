@@ -6,6 +6,7 @@
 mod config;
 mod connect;
 mod gate;
+mod sealer;
 mod security;
 
 pub use config::{Config, Form};
@@ -13,6 +14,7 @@ pub(crate) use connect::{Met, connect};
 pub use gate::Gate;
 pub use grenache_transports::zmtp::SocketType;
 pub use grenache_transports::zmtp::curve::{BadKey, KeyPair, PublicKey, SecretKey};
+pub(crate) use sealer::Sealer;
 pub use security::{Security, draw_keys};
 
 /// The property by which a worker says that it takes calls as arrays: [`Form::Array`].

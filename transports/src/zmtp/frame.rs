@@ -106,6 +106,11 @@ impl<'a> Parts<'a> {
     pub const fn new(frames: &'a [u8]) -> Self {
         Self { frames }
     }
+
+    /// The frames of the parts that are still to come.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.frames
+    }
 }
 
 impl<'a> Iterator for Parts<'a> {

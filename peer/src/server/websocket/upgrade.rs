@@ -1,15 +1,13 @@
 //! From HTTP to a WebSocket.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use grenache_transports::http::Head;
 use grenache_transports::ws::{Deflate, handshake::Offer};
 
-use crate::publish::PROTOCOL;
+use crate::publish::{Form, PROTOCOL};
 use crate::server::Server;
-use crate::server::owed;
 use crate::server::reply::Answer;
 use crate::server::request::{Origin, Peer, Visitor};
 
@@ -18,30 +16,20 @@ pub(in crate::server) struct Upgrade {
     /// The answer, after which it is one.
     pub(in crate::server) answer: BytesMut,
     /// Who has asked for it, with the header lines, which go for all its requests.
-    pub(super) origin: Origin,
+    pub(in crate::server) origin: Origin,
     pub(super) deflate: Option<Deflate>,
-    /// It listens to what is published: with topics, or to all.
-    pub(super) subscribes: Option<Topical>,
+    /// It listens to what is published.
+    pub(in crate::server) subscribes: Option<Form>,
 }
-
-/// Whether a subscriber says which topics it wants.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Topical(pub(super) bool);
 
 impl Server {
     /// Whether a client may ask anything; the answer if not.
     pub(in crate::server) fn admit(&self, head: &Head<'_>, peer: &Peer) -> Result<(), Answer> {
         let visitor = Visitor { peer, target: head.target, headers: head.headers };
-        let admits = catch_unwind(AssertUnwindSafe(|| self.services.admits(&visitor)));
-        if admits.unwrap_or_else(|panic| {
-            owed::panicked(&self.counters, &*panic);
-            false
-        }) {
-            return Ok(());
+        match self.admits(&visitor) {
+            true => Ok(()),
+            false => Err(Answer::text(401, "this client is not let in")),
         }
-        self.counters.refused.add(1);
-        tracing::debug!(peer = %peer.addr, "not let in");
-        Err(Answer::text(401, "this client is not let in"))
     }
 
     /// Grants a WebSocket, if it is properly asked for.
@@ -57,8 +45,8 @@ impl Server {
         })?;
         let topical = || offer.protocols().any(|protocol| protocol == PROTOCOL.as_bytes());
         let subscribes = match &self.audience {
-            Some(_) if topical() => Some(Topical(true)),
-            Some(_) if !self.services.has_handlers() => Some(Topical(false)),
+            Some(_) if topical() => Some(Form::Topical),
+            Some(_) if !self.services.has_handlers() => Some(Form::Raw),
             _ => None,
         };
         if subscribes.is_some() && self.audience.as_ref().is_some_and(|audience| audience.is_full())
@@ -66,7 +54,7 @@ impl Server {
             self.counters.refused.add(1);
             return Err(Answer::text(503, "too many subscribers"));
         }
-        let protocol = (subscribes == Some(Topical(true))).then_some(PROTOCOL);
+        let protocol = (subscribes == Some(Form::Topical)).then_some(PROTOCOL);
         // What is published is encoded once for all, who may have agreed upon different things.
         let deflate = match subscribes {
             None if self.config.deflate => offer.deflate(),

@@ -290,7 +290,7 @@ fn peers_of_tls_1_2_are_served() {
         let accepting = spawn_local(async move { acceptor.accept(far).await });
         let name = HOST.try_into().expect("a name");
         let session = ClientConnection::new(Arc::new(config), name).expect("a session");
-        let near = Stream::handshake(near, session.into(), Duration::from_secs(10)).await;
+        let near = Stream::handshake(near, session.into(), None, Duration::from_secs(10)).await;
         let near = Channel::Tls(near.expect("a session"));
         let far = accepting.await.expect("no panic").expect("a session");
         assert!(far.certificate().is_some());
@@ -307,7 +307,7 @@ fn peers_of_tls_1_2_are_served() {
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity.key)));
         let session = ServerConnection::new(Arc::new(config)).expect("a session");
         let limit = Duration::from_secs(10);
-        let accepting = spawn_local(Stream::handshake(far, session.into(), limit));
+        let accepting = spawn_local(Stream::handshake(far, session.into(), None, limit));
         let client = ClientTls::new(authority.trusted());
         let near = Connector::new(&client).expect("settings").connect(near, HOST).await;
         let near = near.expect("a session");

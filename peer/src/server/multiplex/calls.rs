@@ -1,4 +1,4 @@
-//! Handlers of one WebSocket that are still at work.
+//! Handlers of one connection that are still at work.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,24 +16,24 @@ use crate::server::owed::{Flight, drop_quietly, poll_work};
 use crate::server::reply::Reply;
 use crate::server::services::Work;
 
-/// What a handler has given, and whose request it was.
-pub(super) type Outcome = (Json, Result<Reply, String>);
+/// What a handler has given, and to whom: the request's id, and how the answer finds its way back.
+pub(super) type Outcome<B> = ((Json, B), Result<Reply, String>);
 
 /// The handlers that were not done at once, each in a task of its own: so none is polled because of another.
 /// Dropping this drops them.
-pub(super) struct Calls {
-    shared: Rc<Shared>,
+pub(super) struct Calls<B> {
+    shared: Rc<Shared<B>>,
 }
 
-struct Shared {
+struct Shared<B> {
     counters: Arc<Counters>,
     running: RefCell<Slab<JoinHandle<()>>>,
-    done: RefCell<VecDeque<Outcome>>,
+    done: RefCell<VecDeque<Outcome<B>>>,
     connection: RefCell<Waker>,
 }
 
-impl Calls {
-    pub(super) fn new(counters: Arc<Counters>) -> Calls {
+impl<B: 'static> Calls<B> {
+    pub(super) fn new(counters: Arc<Counters>) -> Calls<B> {
         let (running, done) = Default::default();
         let connection = RefCell::new(Waker::noop().clone());
         Calls { shared: Rc::new(Shared { counters, running, done, connection }) }
@@ -58,7 +58,7 @@ impl Calls {
     }
 
     /// Lets a handler go on by itself.
-    pub(super) fn run(&self, rid: Json, mut work: Work<Reply>, flight: Flight) {
+    pub(super) fn run(&self, to: (Json, B), mut work: Work<Reply>, flight: Flight) {
         let mut running = self.shared.running.borrow_mut();
         let entry = running.vacant_entry();
         let (key, shared) = (entry.key(), self.shared.clone());
@@ -66,19 +66,19 @@ impl Calls {
             let outcome = poll_fn(|context| poll_work(&mut work, &shared.counters, context)).await;
             drop_quietly(work);
             drop(flight);
-            shared.done.borrow_mut().push_back((rid, outcome));
+            shared.done.borrow_mut().push_back((to, outcome));
             shared.running.borrow_mut().remove(key);
             shared.connection.borrow().wake_by_ref();
         }));
     }
 
     /// The next outcome that was not taken yet.
-    pub(super) fn done(&self) -> Option<Outcome> {
+    pub(super) fn done(&self) -> Option<Outcome<B>> {
         self.shared.done.borrow_mut().pop_front()
     }
 }
 
-impl Drop for Calls {
+impl<B> Drop for Calls<B> {
     fn drop(&mut self) {
         for (_, handler) in self.shared.running.take() {
             self.shared.counters.cancelled.add(1);

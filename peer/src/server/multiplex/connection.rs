@@ -1,57 +1,52 @@
-//! One WebSocket: reads messages, begins what they ask for, writes answers as they come.
+//! One connection: reads messages, begins what they ask for, writes answers as they come.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use grenache_engine::{Sleep, now, sleep_until};
-use grenache_transports::ws::{self, Close, Deflater, Event, Kind, Role, code, frame};
+use grenache_transports::http::Headers;
+use grenache_transports::ws::code;
 use grenache_transports::{Due, Heartbeat};
 
 use super::calls::Calls;
-use super::upgrade::{Topical, Upgrade};
+use super::wire::{Event, Leave, Ready, Wire};
 use crate::channel::{Channel, Received};
-use crate::envelope;
 use crate::json::Json;
 use crate::outbox::Outbox;
-use crate::publish::Seat;
+use crate::publish::{Form, Seat};
 use crate::server::Server;
 use crate::server::dispatch::{NOT_FOUND, PARSE};
 use crate::server::held::Held;
 use crate::server::owed::{self, Flight, drop_quietly, poll_work};
 use crate::server::patience::{Patience, Wait};
-use crate::server::reply::{self, HAND_OVER, Reply};
-use crate::server::request::{Origin, Request};
+use crate::server::request::{Origin, Peer, Request, Visitor};
 use crate::server::services::Found;
-use crate::websocket::Arena;
+use crate::zeromq::Sealer;
 
 /// What a client is told who asks for a stream.
 const STREAM: &str = "ERR_STREAM_HTTP: this service is streamed, which takes HTTP";
 
-/// A WebSocket of a server.
-pub(in crate::server) struct Connection {
+/// A connection of a server that speaks `W`.
+pub(in crate::server) struct Connection<W: Wire> {
     server: Rc<Server>,
     channel: Channel,
     origin: Origin,
-    decoder: ws::Connection,
-    deflater: Option<Deflater>,
+    wire: W,
     /// Received, and not looked at because the client does not take its answers.
     rest: Option<Received>,
-    arena: Arena,
     /// Bytes of the message that is coming.
     held: Held,
-    calls: Calls,
+    calls: Calls<W::Back>,
     outbox: Outbox,
     /// It listens to what is published.
     seat: Option<Rc<Seat>>,
-    /// The ping that is to be answered.
-    pinged: Option<Bytes>,
     heartbeat: Heartbeat,
     timer: Option<Sleep>,
     patience: Patience,
-    /// Our close frame is written; what is queued has to leave.
+    /// Our last word is written; what is queued has to leave.
     leaving: bool,
     /// It is over, in good order or because of the client.
     over: bool,
@@ -72,35 +67,24 @@ enum Next {
     Over,
 }
 
-impl Connection {
-    /// `received` is what came after the request for it.
+impl<W: Wire> Connection<W> {
+    /// `received` is what has come of it so far.
     pub(in crate::server) fn new(
         server: Rc<Server>,
         channel: Channel,
-        upgrade: Upgrade,
+        origin: Origin,
+        wire: W,
         received: Option<Received>,
-    ) -> Connection {
+    ) -> Connection<W> {
         let config = &server.config;
-        let max_message = usize::try_from(config.max_body).unwrap_or(usize::MAX);
-        let limits =
-            ws::Config { max_frame: config.max_body, max_message, ..ws::Config::default() };
-        let mut decoder = ws::Connection::new(Role::Server, limits);
-        if let Some(agreed) = upgrade.deflate {
-            decoder.inflate(agreed);
-        }
-        let audience = server.audience.as_ref().zip(upgrade.subscribes);
         Connection {
-            decoder,
-            deflater: upgrade.deflate.map(|agreed| Deflater::new(Role::Server, agreed)),
-            origin: upgrade.origin,
+            wire,
+            origin,
             rest: received,
-            arena: Arena::default(),
             held: Held::none(server.counters.clone()),
             calls: Calls::new(server.counters.clone()),
             outbox: Outbox::new(channel.clone(), config.write_high_water),
-            seat: audience
-                .map(|(audience, Topical(topical))| audience.seat(channel.clone(), topical)),
-            pinged: None,
+            seat: None,
             heartbeat: Heartbeat::new(config.ping_interval, config.ping_timeout, now()),
             timer: None,
             patience: Patience::default(),
@@ -109,6 +93,12 @@ impl Connection {
             channel,
             server,
         }
+    }
+
+    /// It listens to what is published.
+    pub(in crate::server) fn subscribe(&mut self, form: Form, sealer: Option<Sealer>) {
+        let audience = self.server.audience.as_ref();
+        self.seat = audience.map(|audience| audience.seat(self.channel.clone(), form, sealer));
     }
 
     pub(in crate::server) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -153,7 +143,7 @@ impl Connection {
                     self.progress();
                 }
                 if overflown {
-                    self.leave(code::POLICY, "messages are not read fast enough");
+                    self.leave(Leave::new(code::POLICY, "messages are not read fast enough"));
                 }
             }
             if matches!(read, Read::Full) && self.can_read() {
@@ -205,32 +195,14 @@ impl Connection {
             };
             let mut input = &mut received[..];
             while self.can_read() {
-                match self.decoder.receive(&mut input) {
+                match self.wire.receive(&mut input, &mut self.outbox.small) {
                     Ok(None) => break,
-                    Ok(Some(Event::Message(message))) => {
-                        let message = match message.assembled {
-                            true => self.decoder.take_message(),
-                            false => self.arena.keep(message.data),
-                        };
-                        self.patience.renew();
-                        self.message(message, context);
-                    }
-                    // If several wait, the last one's answer will do (RFC 6455 section 5.5.3).
-                    Ok(Some(Event::Ping(payload))) => {
-                        self.pinged = Some(Bytes::copy_from_slice(payload));
-                    }
-                    Ok(Some(Event::Pong(_))) => {}
-                    Ok(Some(Event::Close(close))) => {
-                        let (code, reason) =
-                            close.map_or((code::NORMAL, ""), |close| (close.code, close.reason));
-                        let reason = reason.to_owned();
-                        self.leave(code, &reason);
-                    }
-                    Err(error) => {
+                    Ok(Some(event)) => self.take(event, context),
+                    Err(leave) => {
                         self.server.counters.malformed.add(1);
                         let peer = self.origin.peer.addr;
-                        tracing::debug!(%peer, %error, "bad frame");
-                        self.leave(error.close_code(), error.text());
+                        tracing::debug!(%peer, reason = leave.reason, "cannot go on");
+                        self.leave(leave);
                     }
                 }
             }
@@ -239,47 +211,90 @@ impl Connection {
                 received.advance(received.len() - left);
                 self.rest = Some(received);
             }
-            if !self.held.resize(self.decoder.buffered(), self.server.config.max_held) {
-                self.leave(code::TRY_LATER, "too much is held in memory");
+            if !self.held.resize(self.wire.buffered(), self.server.config.max_held) {
+                self.leave(Leave::new(code::TRY_LATER, "too much is held in memory"));
             }
         }
         Read::Full
     }
 
-    /// A message has come.
-    fn message(&mut self, message: Bytes, context: &mut Context<'_>) {
+    fn take(&mut self, event: Event<W::Back>, context: &mut Context<'_>) {
+        match event {
+            Event::Message(message, back) => {
+                self.patience.renew();
+                self.message(message, back, context);
+            }
+            Event::Ready(ready) => self.ready(ready),
+            Event::Subscribe(prefix) => {
+                self.patience.renew();
+                if self.seat.as_ref().is_some_and(|seat| seat.subscribe(&prefix).is_err()) {
+                    self.server.counters.malformed.add(1);
+                    let why = "a topic that is too long, or too many of them";
+                    self.leave(Leave::new(code::POLICY, why));
+                }
+            }
+            Event::Cancel(prefix) => {
+                self.patience.renew();
+                if let Some(seat) = &self.seat {
+                    seat.cancel(&prefix);
+                }
+            }
+            Event::Told(ttl) => self.heartbeat.told(ttl, now()),
+            Event::End(leave) => self.leave(leave),
+        }
+    }
+
+    /// It is known who the other side is, and what for it has come.
+    fn ready(&mut self, ready: Ready) {
+        let Ready { key, user, subscribes } = ready;
+        self.patience.renew();
+        let Peer { addr, certificate, .. } = &*self.origin.peer;
+        let peer = Rc::new(Peer { addr: *addr, certificate: certificate.clone(), key, user });
+        self.origin = Origin { peer, lines: Bytes::new() };
+        let visitor =
+            Visitor { peer: &self.origin.peer, target: "", headers: Headers::from_bytes(&[]) };
+        if !self.server.admits(&visitor) {
+            return self.leave(Leave::new(code::POLICY, "this client is not let in"));
+        }
+        let Some((form, sealer)) = subscribes else { return };
+        if self.server.audience.as_ref().is_none_or(|audience| audience.is_full()) {
+            self.server.counters.refused.add(1);
+            return self.leave(Leave::new(code::TRY_LATER, "too many subscribers"));
+        }
+        self.subscribe(form, sealer);
+    }
+
+    /// A request has come.
+    fn message(&mut self, message: Bytes, back: W::Back, context: &mut Context<'_>) {
         // From here on it is counted as a request in hand.
         self.held.resize(0, 0);
-        if let Some(seat) = &self.seat {
-            // Others say nothing that matters; Node's publisher does not listen either.
-            if seat.is_topical() && seat.change(&message).is_err() {
-                self.server.counters.malformed.add(1);
-                self.leave(code::POLICY, "neither +PREFIX nor -PREFIX, or too many of them");
-            }
-            return;
-        }
-        let Ok(request) = envelope::decode_request(&message) else {
+        let out = &mut self.outbox;
+        let Ok(request) = W::decode(&message, &back) else {
             self.server.counters.malformed.add(1);
-            return self.write(&Json::null(), &Err(PARSE.to_owned()));
+            return self.wire.write_reply(out, &Json::null(), &back, &Err(PARSE.to_owned()));
         };
         let rid = request.rid;
         let (server, payload) = (self.server.clone(), request.payload);
-        let (service, handler) = match server.services.find(&request.key, false) {
-            Some(Found::Handler(service, handler)) => (service, handler),
-            Some(Found::Stream(..)) => return self.write(&rid, &Err(STREAM.to_owned())),
-            None => return self.write(&rid, &Err(NOT_FOUND.to_owned())),
-        };
-        let Some(flight) = self.flight(message.len()) else { return self.write_busy(&rid) };
-        let origin = self.origin.clone();
-        let request = Request { service, rid: rid.clone(), payload, origin };
-        let mut work = owed::begin(&server.counters, || handler(request));
-        match poll_work(&mut work, &server.counters, context) {
-            Poll::Pending => self.calls.run(rid, work, flight),
-            Poll::Ready(outcome) => {
-                drop_quietly(work);
-                self.write(&rid, &outcome);
+        let refusal = match server.services.find(&request.key, false) {
+            Some(Found::Handler(service, handler)) => {
+                let Some(flight) = self.flight(message.len()) else {
+                    return self.wire.write_busy(&mut self.outbox, &rid, &back);
+                };
+                let origin = self.origin.clone();
+                let request = Request { service, rid: rid.clone(), payload, origin };
+                let mut work = owed::begin(&server.counters, || handler(request));
+                return match poll_work(&mut work, &server.counters, context) {
+                    Poll::Pending => self.calls.run((rid, back), work, flight),
+                    Poll::Ready(outcome) => {
+                        drop_quietly(work);
+                        self.wire.write_reply(&mut self.outbox, &rid, &back, &outcome);
+                    }
+                };
             }
-        }
+            Some(Found::Stream(..)) => STREAM,
+            None => NOT_FOUND,
+        };
+        self.wire.write_reply(out, &rid, &back, &Err(refusal.to_owned()));
     }
 
     /// A place among the requests in hand.
@@ -292,56 +307,21 @@ impl Connection {
         Flight::take(&server.counters, &server.config, bytes)
     }
 
-    /// Writes what has become known, and the answer to a ping.
+    /// Writes what has become known, and what the protocol owes.
     fn answer(&mut self) {
         while !self.outbox.is_full() && !self.leaving {
-            let Some((rid, outcome)) = self.calls.done() else { break };
-            self.write(&rid, &outcome);
+            let Some(((rid, back), outcome)) = self.calls.done() else { break };
+            self.wire.write_reply(&mut self.outbox, &rid, &back, &outcome);
         }
-        if !self.outbox.is_full()
-            && !self.leaving
-            && let Some(payload) = self.pinged.take()
-        {
-            frame::write_pong(&mut self.outbox.small, None, &payload);
+        if !self.outbox.is_full() && !self.leaving {
+            self.wire.write_owed(&mut self.outbox.small);
         }
-    }
-
-    fn write(&mut self, rid: &Json, outcome: &Result<Reply, String>) {
-        if let (None, Ok(Reply(result))) = (&self.deflater, outcome) {
-            // `[rid,null,result]`
-            let length = rid.as_bytes().len() + result.as_bytes().len() + 8;
-            if length < HAND_OVER {
-                let small = &mut self.outbox.small;
-                frame::write_message_header(small, Kind::Text, length);
-                return envelope::encode_reply(small, rid, Ok(result));
-            }
-        }
-        self.write_message(reply::envelope(rid, outcome));
-    }
-
-    fn write_busy(&mut self, rid: &Json) {
-        let mut body = BytesMut::new();
-        envelope::encode_busy(&mut body, rid);
-        self.write_message(body.freeze());
-    }
-
-    fn write_message(&mut self, body: Bytes) {
-        if let Some(deflater) = &mut self.deflater {
-            let mut frame = BytesMut::new();
-            deflater.write_message(&mut frame, Kind::Text, None, &body);
-            return self.outbox.push(frame.freeze());
-        }
-        frame::write_message_header(&mut self.outbox.small, Kind::Text, body.len());
-        self.outbox.push(body);
     }
 
     /// Says why it ends, once. Nothing is read any more.
-    fn leave(&mut self, code: u16, reason: &str) {
+    fn leave(&mut self, leave: Leave) {
         if !std::mem::replace(&mut self.leaving, true) {
-            let mut frame = BytesMut::new();
-            frame::write_close(&mut frame, None, Some(Close { code, reason }));
-            // After a large message that is on its way.
-            self.outbox.push(frame.freeze());
+            self.wire.write_end(&mut self.outbox, &leave);
             // Nobody waits for them any more.
             self.calls = Calls::new(self.server.counters.clone());
             self.seat = None;
@@ -355,7 +335,7 @@ impl Connection {
         }
         // Whoever asks in time is answered; then it ends, whatever else may come.
         if !self.leaving && self.server.grace_is_over() && self.calls.is_empty() {
-            self.leave(code::GOING_AWAY, "the server goes down");
+            self.leave(Leave::new(code::GOING_AWAY, "the server goes down"));
             self.outbox.flush();
             return true;
         }
@@ -373,7 +353,10 @@ impl Connection {
         if self.leaving || self.is_behind() {
             return Some(Wait::Reader);
         }
-        self.decoder.is_within().then_some(Wait::Request)
+        if !self.wire.is_ready() {
+            return Some(Wait::Handshake);
+        }
+        self.wire.is_within().then_some(Wait::Request)
     }
 
     /// The client does not take what there is for it.
@@ -384,9 +367,9 @@ impl Connection {
     /// The time is up. True if something is to be done about it.
     fn expire(&mut self, wait: Wait) -> bool {
         match wait {
-            Wait::Request => {
+            Wait::Request | Wait::Handshake => {
                 self.server.counters.malformed.add(1);
-                self.leave(code::POLICY, "message not complete in time");
+                self.leave(Leave::new(code::POLICY, "not complete in time"));
                 self.outbox.flush();
                 true
             }
@@ -407,8 +390,12 @@ impl Connection {
         let now = now();
         match self.heartbeat.due(now) {
             Due::Ping => {
-                frame::write_ping(&mut self.outbox.small, None, b"");
-                self.outbox.flush();
+                if self.wire.write_ping(&mut self.outbox.small) {
+                    self.outbox.flush();
+                } else {
+                    // It cannot be asked; that it is silent says nothing.
+                    self.heartbeat.heard(now);
+                }
             }
             Due::Dead => {
                 tracing::debug!(peer = %self.origin.peer.addr, "does not answer a ping");
@@ -432,7 +419,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl<W: Wire> Drop for Connection<W> {
     fn drop(&mut self) {
         if !self.over {
             self.channel.abort();
