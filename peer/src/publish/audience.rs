@@ -35,10 +35,10 @@ pub(crate) struct Audience {
 impl Audience {
     /// Opens this core to a publisher's messages, until this is dropped. Needs to run on a core.
     pub(crate) fn open(publisher: &Publisher) -> Rc<Audience> {
-        let (notes, counters) = publisher.join();
+        let (notes, counters, last) = publisher.join();
         let config = Rc::new(publisher.config().clone());
-        let last = RefCell::new(LastValues::new(config.last_values, config.last_values_bytes));
-        let audience = Rc::new(Audience { config, counters, seats: RefCell::default(), last });
+        let (seats, last) = (RefCell::default(), RefCell::new(last));
+        let audience = Rc::new(Audience { config, counters, seats, last });
         spawn_local(listen(Rc::downgrade(&audience), notes));
         audience
     }

@@ -28,10 +28,10 @@ pub struct Config {
     pub max_subscribers: usize,
     /// Most prefixes of topics that one subscriber may have; one more disconnects it. 1024.
     pub max_topics: usize,
-    /// Topics of which the last message is kept, on each core that has subscribers, for those who come later: whoever subscribes
-    /// gets at once what is kept of the topics it asks for. 0, the default: nothing is kept.
+    /// Topics of which the last message is kept for those who come later: whoever subscribes gets at once what is kept of the
+    /// topics it asks for. 0, the default: nothing is kept.
     pub last_values: usize,
-    /// Most bytes of messages that are kept so, per core; the topic that was published least recently makes room. 64 MiB.
+    /// Most bytes of messages that are kept so; the topic that was published least recently makes room. 64 MiB.
     pub last_values_bytes: usize,
     /// How long [`flush`](super::Publisher::flush) waits for subscribers that read nothing. 5 s.
     pub flush: Duration,

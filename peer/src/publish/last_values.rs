@@ -7,7 +7,8 @@ use lru::LruCache;
 use super::publication::Publication;
 
 /// The last message of each topic. The topic that was published least recently makes room.
-pub(super) struct LastValues {
+#[derive(Clone)]
+pub(crate) struct LastValues {
     values: LruCache<String, Arc<Publication>>,
     max_topics: usize,
     max_bytes: usize,

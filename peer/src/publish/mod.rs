@@ -36,7 +36,7 @@ mod stats;
 mod topics;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_channel::{Receiver, Sender, TrySendError};
 
@@ -53,6 +53,7 @@ pub(crate) use topics::{
 };
 
 use crate::error::Error;
+use last_values::LastValues;
 use publication::Publication;
 use stats::Counters;
 
@@ -69,6 +70,8 @@ pub struct Publisher {
 
 struct Shared {
     config: Config,
+    /// For cores that join later; locked before `cores`.
+    last: Mutex<LastValues>,
     cores: RwLock<Cores>,
 }
 
@@ -95,7 +98,8 @@ pub(crate) enum Note {
 impl Publisher {
     /// A publisher that nobody listens to yet.
     pub fn new(config: Config) -> Publisher {
-        Publisher { shared: Arc::new(Shared { config, cores: RwLock::default() }) }
+        let last = Mutex::new(LastValues::new(config.last_values, config.last_values_bytes));
+        Publisher { shared: Arc::new(Shared { config, last, cores: RwLock::default() }) }
     }
 
     /// Publishes a message under a topic, which may be empty. Subscribers of Node's get it whatever the topic. Returns at
@@ -114,9 +118,14 @@ impl Publisher {
     /// [`Error::Config`] if the topic is longer than [`MAX_TOPIC`] bytes or has a byte 0.
     pub fn publish(&self, topic: &str, data: impl Into<Data>) -> Result<(), Error> {
         let publication = Publication::new(topic, data.into())?;
+        // Whoever joins meanwhile gets it either way, and once.
+        let mut last = self.last();
         let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
         if cores.open.iter().any(|core| core.notes.is_full() && !core.notes.is_closed()) {
             return Err(Error::Busy("messages are published faster than they are sent"));
+        }
+        if let Some(last) = &mut last {
+            last.keep(&publication);
         }
         for core in &cores.open {
             match core.notes.try_send(Note::Publication(publication.clone())) {
@@ -138,7 +147,7 @@ impl Publisher {
         data: impl Into<Data>,
     ) -> Result<(), Error> {
         let publication = Publication::new(topic, data.into())?;
-        for notes in self.notes() {
+        for notes in self.keep(&publication) {
             // Closed is whoever has no subscribers any more.
             let _ = notes.send(Note::Publication(publication.clone())).await;
         }
@@ -151,7 +160,7 @@ impl Publisher {
     /// [`Error::Config`] for what is no topic.
     pub fn publish_blocking(&self, topic: &str, data: impl Into<Data>) -> Result<(), Error> {
         let publication = Publication::new(topic, data.into())?;
-        for notes in self.notes() {
+        for notes in self.keep(&publication) {
             let _ = notes.send_blocking(Note::Publication(publication.clone()));
         }
         Ok(())
@@ -188,8 +197,9 @@ impl Publisher {
         &self.shared.config
     }
 
-    /// Has a core told of what is published.
-    pub(crate) fn join(&self) -> (Receiver<Note>, Arc<Counters>) {
+    /// Has a core told of what is published from now on, and gives the last values of before.
+    pub(crate) fn join(&self) -> (Receiver<Note>, Arc<Counters>, LastValues) {
+        let last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (notes, told) = async_channel::bounded(self.shared.config.max_queued.max(1));
         let counters = Arc::<Counters>::default();
         let core = Core { notes, counters: counters.clone() };
@@ -200,7 +210,22 @@ impl Publisher {
         cores.ended = ended.iter().map(|core| core.counters.read()).chain([cores.ended]).sum();
         cores.open = open;
         cores.open.push(core);
-        (told, counters)
+        (told, counters, last.clone())
+    }
+
+    /// What is kept, if anything is to be.
+    fn last(&self) -> Option<MutexGuard<'_, LastValues>> {
+        let kept = self.shared.config.last_values > 0;
+        kept.then(|| self.shared.last.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a message for those who come late, and gives the cores that are to be told of it.
+    fn keep(&self, publication: &Arc<Publication>) -> Vec<Sender<Note>> {
+        let mut last = self.last();
+        if let Some(last) = &mut last {
+            last.keep(publication);
+        }
+        self.notes()
     }
 
     /// The cores, so that nobody waits with the lock in hand.

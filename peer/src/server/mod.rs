@@ -1,4 +1,4 @@
-//! The server: answers requests for services, over HTTP and WebSocket, plain or TLS, as Node's Grenache speaks them.
+//! The server: answers requests for services, over HTTP, WebSocket and ZeroMQ, plain or TLS, as Node's Grenache speaks them.
 //!
 //! A request is `POST /` with the body `[rid, service, payload]`; the answer is 200 with `[rid, error or null, result]`.
 //! `grc-compress: gzip` means that both bodies are compressed. A request with `transfer-encoding: chunked` may be streamed:
@@ -32,7 +32,13 @@
 //! | too many bytes of requests | 1013 |
 //! | answers are not read in time, or pings not answered | none: broken off |
 //!
-//! When the worker stops, a WebSocket is closed with 1001 once all that was begun is answered, and [`Config::drain_grace`] is over.
+//! And it takes ZeroMQ ([`Config::zeromq`], [`Config::gate`]), with the same handlers; how requests and answers stand in its messages is in
+//! `docs/zmtp-rpc.md`. What is wrong there is answered likewise, or closes the connection without a word, since ZMTP has none.
+//!
+//! Which of them a connection speaks is told by its first byte: 0xff is ZMTP, 0x16 TLS if there is any, whatever else HTTP.
+//!
+//! When the worker stops, a WebSocket or a ZeroMQ connection is closed, the former with 1001, once all that was
+//! begun is answered, and [`Config::drain_grace`] is over.
 
 mod blocking;
 mod compress;

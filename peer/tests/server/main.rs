@@ -5,6 +5,7 @@ mod certificates;
 
 mod admission;
 mod client;
+mod dealer;
 mod ends;
 mod gzip;
 mod limits;
@@ -14,6 +15,7 @@ mod socket;
 mod stream;
 mod websocket;
 mod wire;
+mod zeromq;
 
 use std::cell::Cell;
 use std::future::poll_fn;

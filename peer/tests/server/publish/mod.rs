@@ -15,12 +15,12 @@ use crate::socket::{PING, PONG, Socket};
 use crate::until;
 
 /// Runs a test against a worker with a publisher alone, on each driver.
-fn on_both(config: Config, test: impl Fn(&Worker, &Publisher)) {
+pub(crate) fn on_both(config: Config, test: impl Fn(&Worker, &Publisher)) {
     with(config, worker::Config::default(), |_| {}, test);
 }
 
 /// As [`on_both`], with settings and more services.
-fn with(
+pub(crate) fn with(
     config: Config,
     settings: worker::Config,
     setup: impl Fn(&mut Services) + Clone + Send + Sync + 'static,

@@ -1,0 +1,7 @@
+//! ZeroMQ peers.
+
+mod bad;
+mod calls;
+mod port;
+mod publish;
+mod security;
