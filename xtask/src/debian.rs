@@ -21,16 +21,19 @@ pub(crate) fn install_tools() -> Result<(), Failed> {
         .filter(|(_, program)| !on_path(program))
         .map(|(package, _)| package)
         .collect();
+    let programs = TOOLS.map(|(_, program)| program).join(" and ");
+    install(&missing, &format!("put {programs} on the PATH"))
+}
+
+/// Installs packages, if we may. Where Debian's packages are not to be had, the error tells to do `otherwise`.
+pub(crate) fn install(missing: &[&str], otherwise: &str) -> Result<(), Failed> {
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
     let how = format!("as root: apt-get install --no-install-recommends {names}");
     if !on_path("apt-get") {
-        let (package, program) = (names, TOOLS.map(|(_, program)| program).join(" and "));
-        return Err(Failed(format!(
-            "missing: {package}, and there is no apt-get; put {program} on the PATH"
-        )));
+        return Err(Failed(format!("missing: {names}, and there is no apt-get; {otherwise}")));
     }
     if !root() {
         return Err(Failed(format!("missing: {names}; run {how}")));

@@ -7,6 +7,7 @@ mod fuzz;
 mod peers;
 mod setup;
 mod step;
+mod zeromq;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Check that the tools are there and install what the tests need: npm packages, wrk and h2load from Debian, and Autobahn's test suite from PyPI
+    /// Check that the tools are there and install what the tests need: npm packages, wrk and h2load from Debian, Autobahn's test suite and pyzmq from PyPI
     Setup,
     /// Run all tests, including those against the real Node packages
     Test {

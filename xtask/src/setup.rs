@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::step::{Failed, first_line, run};
-use crate::{autobahn, debian};
+use crate::{autobahn, debian, zeromq};
 
 /// The oldest Node that runs the published packages and our peers (`fetch` came with 18).
 const OLDEST_NODE: u32 = 18;
@@ -48,17 +48,25 @@ pub(crate) fn cxx() -> Result<(), Failed> {
 pub(crate) fn install_for_tests() -> Result<(), Failed> {
     install()?;
     debian::install_tools()?;
-    // Only its own tests need it, and they say so.
+    // Only their own tests need these, and they say so.
     if let Err(Failed(why)) = autobahn::install() {
         eprintln!("Autobahn's test suite is not there, and its tests will fail: {why}");
+    }
+    if let Err(Failed(why)) = zeromq::install() {
+        eprintln!("ZeroMQ's peers are not there, and their tests will fail: {why}");
     }
     Ok(())
 }
 
-/// Checks the tools, then installs the npm packages unless the lock file's are there.
+/// Checks the tools, then installs the npm packages of Grenache.
 pub(crate) fn install() -> Result<(), Failed> {
     check_tools()?;
-    let folder = crate::root().join("grape/tests/node");
+    npm_ci("grape/tests/node")
+}
+
+/// Installs the npm packages of a folder of the repository, unless its lock file's are there.
+pub(crate) fn npm_ci(folder: &str) -> Result<(), Failed> {
+    let folder = crate::root().join(folder);
     let written = |file: &str| folder.join(file).metadata().and_then(|of| of.modified()).ok();
     // npm writes its own copy of the lock file when all is installed.
     let installed = written("node_modules/.package-lock.json");
