@@ -95,6 +95,7 @@
 //! certificates of their own. Handlers see the client's [`Certificate`](tls::Certificate); a list of [`Fingerprint`]s lets in only
 //! those. With `client_tls` all workers are called over TLS.
 
+mod arena;
 mod backoff;
 pub mod channel;
 pub mod client;
@@ -109,6 +110,7 @@ pub mod handle;
 mod http;
 mod json;
 pub mod link;
+mod multiplex;
 mod outbox;
 pub mod publish;
 pub mod server;

@@ -4,22 +4,19 @@
 //! it takes HTTP. A [`Socket`] is one by itself, for programs that speak something else on it.
 
 mod accept;
-mod arena;
-mod backlog;
 mod config;
 mod connect;
-mod connection;
 mod masks;
-mod pending;
-mod pool;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod wire;
 
-pub(crate) use arena::Arena;
 pub use config::Config;
 pub(crate) use connect::connect;
 pub use grenache_transports::ws::{Kind, code};
 pub(crate) use masks::Masks;
-pub(crate) use pool::Pool;
 pub use socket::{Answers, Data, Message, Socket};
+
+/// The WebSockets of a core on which requests are under way.
+pub(crate) type Pool = crate::multiplex::Pool<wire::Dialer>;

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use grenache_transports::ws::{self, Close, Deflater, Event as Frame, Kind, Role, code, frame};
 
 use super::Upgrade;
+use crate::arena::Arena;
 use crate::envelope::{self, Malformed};
 use crate::json::Json;
 use crate::outbox::Outbox;
@@ -11,7 +12,6 @@ use crate::publish::{Change, Form};
 use crate::server::Config;
 use crate::server::multiplex::{Event, Leave, Wire};
 use crate::server::reply::{self, HAND_OVER, Reply};
-use crate::websocket::Arena;
 
 /// One WebSocket.
 pub(in crate::server) struct WebSocket {

@@ -10,6 +10,7 @@ use grenache_transports::zmtp::{
 };
 
 use super::call::{self, Back, Form, Layout};
+use crate::arena::Arena;
 use crate::envelope::{self, Malformed};
 use crate::json::Json;
 use crate::outbox::Outbox;
@@ -17,7 +18,6 @@ use crate::publish;
 use crate::server::Server;
 use crate::server::multiplex::{Event, Leave, Ready, Wire};
 use crate::server::reply::{self, HAND_OVER, Reply};
-use crate::websocket::Arena;
 use crate::zeromq::{PublicKey, RPC_ARRAY, RPC_PROPERTY, Sealer};
 
 /// One ZeroMQ connection.

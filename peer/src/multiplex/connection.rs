@@ -10,17 +10,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use grenache_engine::{Sleep, now, sleep_until};
-use grenache_transports::ws::{self, Close, Deflater, Event, Kind, code, frame};
 use grenache_transports::{Due, Heartbeat};
 
-use super::Config;
-use super::arena::Arena;
 use super::backlog::Backlog;
-use super::connect::Upgraded;
-use super::masks::Masks;
 use super::pending::{Pending, Slot, Unanswered};
+use super::{Bounds, Dialled, Said, Wire};
 use crate::channel::{Channel, Received};
-use crate::envelope::{self, Reply, Rid};
+use crate::envelope::{Reply, Rid};
 use crate::error::Failure;
 use crate::http::Failed;
 
@@ -28,10 +24,9 @@ use crate::http::Failed;
 const SMALL: usize = 16 * 1024;
 
 /// A connection to a worker. Requests are written by those who make them; [`Reader`], a task, gives them their answers.
-pub(super) struct Connection {
+pub(super) struct Connection<W: Wire> {
     channel: Channel,
-    masks: Rc<Masks>,
-    deflater: RefCell<Option<Deflater>>,
+    wire: W,
     pending: Pending,
     backlog: RefCell<Backlog>,
     high_water: usize,
@@ -51,21 +46,16 @@ pub(super) struct Connection {
     reader: RefCell<Waker>,
 }
 
-impl Connection {
+impl<W: Wire> Connection<W> {
     /// A connection after its handshake, and what reads from it.
-    pub(super) fn new(
-        upgraded: Upgraded,
-        masks: Rc<Masks>,
-        config: &Config,
-    ) -> (Rc<Connection>, Reader) {
-        let Upgraded { channel, decoder, deflater, received, .. } = upgraded;
+    pub(super) fn new(dialled: Dialled<W>, bounds: &Bounds) -> (Rc<Connection<W>>, Reader<W>) {
+        let Dialled { channel, wire, inbound, received, heartbeat } = dialled;
         let connection = Rc::new(Connection {
             channel,
-            masks,
-            deflater: RefCell::new(deflater),
+            wire,
             pending: Pending::default(),
             backlog: RefCell::default(),
-            high_water: config.send_high_water.max(1),
+            high_water: bounds.send_high_water.max(1),
             scratch: RefCell::default(),
             given: Cell::new(0),
             ended: RefCell::default(),
@@ -77,12 +67,11 @@ impl Connection {
         });
         let reader = Reader {
             connection: connection.clone(),
-            decoder,
+            inbound,
             received,
-            arena: Arena::default(),
-            heartbeat: Heartbeat::new(config.ping_interval, config.ping_timeout, now()),
-            idle_timeout: config.idle_timeout,
-            max_message: config.max_message,
+            answers: BytesMut::new(),
+            heartbeat,
+            idle_timeout: bounds.idle_timeout,
             taken: 0,
             timer: None,
         };
@@ -110,26 +99,18 @@ impl Connection {
     }
 
     /// Sends a request, or has it wait until there is room.
-    pub(super) fn ask(self: &Rc<Self>, rid: Rid, body: &Bytes) -> Asked {
+    pub(super) fn ask(self: &Rc<Self>, rid: Rid, body: &Bytes) -> Asked<W> {
         self.asked.set(now());
         let slot = self.pending.add(rid);
         let mut backlog = self.backlog.borrow_mut();
         if body.len() <= SMALL && backlog.is_empty() && self.channel.queued() < self.high_water {
             slot.begin(self.given.get());
-            self.write(|out| self.encode(out, body));
+            self.write(|out| self.wire.write_request(out, body));
         } else {
             backlog.push(rid, body.clone());
             self.reader.borrow().wake_by_ref();
         }
         Asked { connection: self.clone(), rid, slot }
-    }
-
-    fn encode(&self, out: &mut BytesMut, body: &[u8]) {
-        let mask = Some(self.masks.draw());
-        match &mut *self.deflater.borrow_mut() {
-            Some(deflater) => deflater.write_message(out, Kind::Text, mask, body),
-            None => frame::write_message(out, Kind::Text, mask, body),
-        }
     }
 
     /// Gives the channel what `write` writes.
@@ -170,9 +151,7 @@ impl Connection {
             }
             let next = backlog.next(|rid, body| {
                 self.pending.begin(rid, self.given.get());
-                let mut out = BytesMut::new();
-                self.encode(&mut out, body);
-                out.freeze()
+                self.wire.split_request(body)
             });
             let Some(piece) = next else { break };
             self.counted(|channel| match piece.len() {
@@ -183,11 +162,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Says that it is over, and why, and takes no more requests. Those under way get no answer.
-    pub(super) fn close(&self, code: u16, failed: Failed) {
+    /// Says that it is over, and takes no more requests. Those under way get no answer.
+    fn close(&self, failed: Failed, last_words: impl FnOnce(&mut BytesMut)) {
         if self.end(failed) && !self.torn.get() {
-            let close = Close { code, reason: "" };
-            self.write(|out| frame::write_close(out, Some(self.masks.draw()), Some(close)));
+            self.write(last_words);
             self.reader.borrow().wake_by_ref();
         }
     }
@@ -204,28 +182,27 @@ impl Connection {
         first
     }
 
-    /// Writes a control frame. If there are many that the other side does not take, it needs no more of them.
-    fn write_control(&self, write: impl FnOnce(&mut BytesMut, Option<ws::Mask>)) {
-        let mask = Some(self.masks.draw());
+    /// Writes control frames. If there are many that the other side does not take, it needs no more of them.
+    fn control(&self, write: impl FnOnce(&mut BytesMut)) {
         let mut backlog = self.backlog.borrow_mut();
-        if !backlog.is_within() {
+        if !backlog.holds_control() {
             if self.channel.queued() < self.high_water {
-                self.write(|out| write(out, mask));
+                self.write(write);
             }
         } else if backlog.control().len() < SMALL {
-            write(backlog.control(), mask);
+            write(backlog.control());
         }
     }
 }
 
 /// A request under way. Dropping it gives it up.
-pub(super) struct Asked {
-    connection: Rc<Connection>,
+pub(super) struct Asked<W: Wire> {
+    connection: Rc<Connection<W>>,
     rid: Rid,
     slot: Rc<Slot>,
 }
 
-impl Asked {
+impl<W: Wire> Asked<W> {
     /// Ready when there is an answer, or none will come.
     pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Reply, Unanswered>> {
         self.slot.poll(context)
@@ -237,7 +214,7 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl<W: Wire> Drop for Asked<W> {
     fn drop(&mut self) {
         let Asked { connection, rid, slot } = self;
         if !slot.is_done() {
@@ -253,20 +230,20 @@ impl Drop for Asked {
 }
 
 /// Reads the answers of a connection.
-pub(super) struct Reader {
-    connection: Rc<Connection>,
-    decoder: ws::Connection,
+pub(super) struct Reader<W: Wire> {
+    connection: Rc<Connection<W>>,
+    inbound: W::Inbound,
     received: Option<Received>,
-    arena: Arena,
+    /// What the wire answers by itself.
+    answers: BytesMut,
     heartbeat: Heartbeat,
     idle_timeout: Duration,
-    max_message: usize,
     /// Bytes that the kernel had taken when that was a sign of life.
     taken: u64,
     timer: Option<Sleep>,
 }
 
-impl Reader {
+impl<W: Wire> Reader<W> {
     /// Reads until the connection is over.
     pub(super) async fn run(mut self) {
         poll_fn(|context| self.poll(context)).await;
@@ -315,53 +292,25 @@ impl Reader {
 
     /// Gives answers to those they are for.
     fn read(&mut self, mut received: Received) {
-        let connection = &*self.connection;
+        let Reader { connection, inbound, answers, heartbeat, .. } = self;
         let mut input = &mut received[..];
-        loop {
-            match self.decoder.receive(&mut input) {
-                Ok(None) => return,
-                Ok(Some(Event::Message(message))) => {
-                    let message = match message.assembled {
-                        true => self.decoder.take_message(),
-                        false => self.arena.keep(message.data),
-                    };
-                    match envelope::decode_reply(&message) {
-                        Ok(reply) => {
-                            connection.used.set(true);
-                            connection.pending.answer(reply);
-                        }
-                        // Whose answer it was meant to be nobody can tell.
-                        Err(envelope::Malformed) => {
-                            tracing::debug!(peer = %connection.channel.peer_addr(), "no reply");
-                        }
-                    }
+        while let Some(said) = connection.wire.receive(inbound, &mut input, answers) {
+            match said {
+                Said::Reply(reply) => {
+                    connection.used.set(true);
+                    connection.pending.answer(reply);
                 }
-                Ok(Some(Event::Ping(payload))) => {
-                    connection.write_control(|out, mask| frame::write_pong(out, mask, payload));
+                Said::Alive(ttl) => heartbeat.told(ttl, now()),
+                Said::Noise => {
+                    tracing::debug!(peer = %connection.channel.peer_addr(), "no reply");
                 }
-                Ok(Some(Event::Pong(_))) => {}
-                Ok(Some(Event::Close(close))) => {
-                    let failed = match close {
-                        Some(Close { code, reason })
-                            if !matches!(code, code::NORMAL | code::GOING_AWAY) =>
-                        {
-                            let why = format!("closed with {code} {reason}");
-                            Failed::Failure(Failure::Broken(why.trim_end().into()))
-                        }
-                        _ => Failed::Closed,
-                    };
-                    let code = close.map_or(code::NORMAL, |close| close.code);
-                    return connection.close(code, failed);
+                Said::Over(failed) => {
+                    return connection.close(failed, |out| out.extend_from_slice(answers));
                 }
-                Err(error) => {
-                    let failed = match error {
-                        ws::Error::FrameTooLarge | ws::Error::MessageTooLarge => {
-                            Failed::TooLarge { limit: self.max_message as u64 }
-                        }
-                        _ => Failed::Failure(Failure::Malformed(error.to_string())),
-                    };
-                    return connection.close(error.close_code(), failed);
-                }
+            }
+            if !answers.is_empty() {
+                connection.control(|out| out.extend_from_slice(answers));
+                answers.clear();
             }
         }
     }
@@ -383,13 +332,13 @@ impl Reader {
                 _ => Duration::MAX,
             };
             if now >= idle {
-                connection.close(code::NORMAL, Failed::Closed);
+                connection.close(Failed::Closed, |out| connection.wire.write_close(out));
                 return Poll::Ready(());
             }
             match self.heartbeat.due(now) {
                 Due::Nothing => {}
                 Due::Ping => {
-                    connection.write_control(|out, mask| frame::write_ping(out, mask, b""));
+                    connection.control(|out| connection.wire.write_ping(out));
                 }
                 Due::Dead => {
                     let why = Failure::Broken("it does not answer a ping".into());
@@ -412,7 +361,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl<W: Wire> Drop for Reader<W> {
     fn drop(&mut self) {
         self.connection.end(Failed::Stopped);
     }

@@ -12,32 +12,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use grenache_engine::{Sleep, now, sleep_until, spawn_local};
 
-use super::Config;
-use super::connect::connect;
 use super::connection::{Connection, Reader};
-use super::masks::Masks;
+use super::{Bounds, Dial};
 use crate::envelope::{Reply, Rid};
 use crate::error::Failure;
 use crate::flight::Flight;
 use crate::http::{Failed, Target};
 use crate::tls::Connector;
 
-/// As Node asks for it.
-const PATH: &str = "/ws";
-
-type Dialled = Result<Rc<Connection>, Failed>;
+/// A connection to a destination, as all get it who have waited for it.
+type Made<D> = Result<Rc<Connection<<D as Dial>::Wire>>, Failed>;
 
 /// The connections of one core to its destinations. Clones are the same pool.
-#[derive(Clone)]
-pub(crate) struct Pool {
-    shared: Rc<Shared>,
+pub(crate) struct Pool<D: Dial> {
+    shared: Rc<Shared<D>>,
 }
 
-struct Shared {
-    config: Config,
+struct Shared<D: Dial> {
+    dialer: D,
+    bounds: Bounds,
     tls: Option<Connector>,
-    masks: Rc<Masks>,
-    destinations: RefCell<BTreeMap<SocketAddr, Destination>>,
+    destinations: RefCell<BTreeMap<SocketAddr, Destination<D>>>,
     /// Tasks that read from connections.
     readers: Cell<usize>,
     stopped: Cell<bool>,
@@ -45,36 +40,47 @@ struct Shared {
 }
 
 /// The connections to one destination, and the one that is being made.
-#[derive(Default)]
-struct Destination {
-    connections: Vec<Rc<Connection>>,
-    dial: Weak<Flight<Dialled>>,
+struct Destination<D: Dial> {
+    connections: Vec<Rc<Connection<D::Wire>>>,
+    dial: Weak<Flight<Made<D>>>,
 }
 
-impl Destination {
+impl<D: Dial> Default for Destination<D> {
+    fn default() -> Destination<D> {
+        Destination { connections: Vec::new(), dial: Weak::new() }
+    }
+}
+
+impl<D: Dial> Destination<D> {
     /// Of the connections that take requests the one with the fewest under way.
-    fn least(&self) -> Option<Rc<Connection>> {
+    fn least(&self) -> Option<Rc<Connection<D::Wire>>> {
         let open = self.connections.iter().filter(|one| one.is_open());
         open.min_by_key(|one| one.load()).cloned()
     }
 }
 
 /// The last clone of a pool is gone: nothing is under way any more.
-impl Drop for Shared {
+impl<D: Dial> Drop for Shared<D> {
     fn drop(&mut self) {
         let destinations = self.destinations.get_mut().values();
         destinations.flat_map(|at| &at.connections).for_each(|connection| connection.drain());
     }
 }
 
-impl Pool {
+impl<D: Dial> Clone for Pool<D> {
+    fn clone(&self) -> Pool<D> {
+        Pool { shared: self.shared.clone() }
+    }
+}
+
+impl<D: Dial> Pool<D> {
     /// `tls` is for targets that are secure.
-    pub(crate) fn new(config: Config, tls: Option<Connector>) -> Pool {
+    pub(crate) fn with(dialer: D, tls: Option<Connector>) -> Pool<D> {
         Pool {
             shared: Rc::new(Shared {
-                config,
+                bounds: dialer.bounds(),
+                dialer,
                 tls,
-                masks: Rc::new(Masks::new()),
                 destinations: RefCell::default(),
                 readers: Cell::new(0),
                 stopped: Cell::new(false),
@@ -130,7 +136,7 @@ impl Pool {
     }
 
     /// A connection that takes a request: one that there is, or one that has to be made.
-    async fn connection(&self, to: &Target, mut deadline: Pin<&mut Sleep>) -> Dialled {
+    async fn connection(&self, to: &Target, mut deadline: Pin<&mut Sleep>) -> Made<D> {
         let shared = &self.shared;
         if shared.stopped.get() {
             return Err(Failed::Stopped);
@@ -140,9 +146,9 @@ impl Pool {
             let destination = destinations.entry(to.addr).or_default();
             let connections = &destination.connections;
             let least = destination.least();
-            let full = connections.len() >= shared.config.max_connections.max(1);
+            let full = connections.len() >= shared.bounds.max_connections.max(1);
             match least {
-                Some(least) if full || least.load() < shared.config.max_in_flight => {
+                Some(least) if full || least.load() < shared.bounds.max_in_flight => {
                     return Ok(least);
                 }
                 _ => {}
@@ -175,14 +181,14 @@ impl Pool {
 
     /// Requests under way.
     #[cfg(test)]
-    pub(super) fn load(&self) -> usize {
+    pub(crate) fn load(&self) -> usize {
         let destinations = self.shared.destinations.borrow();
         destinations.values().flat_map(|at| &at.connections).map(|one| one.load()).sum()
     }
 
     /// Most bytes that wait on a connection.
     #[cfg(test)]
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         let destinations = self.shared.destinations.borrow();
         let connections = destinations.values().flat_map(|at| &at.connections);
         connections.map(|one| one.queued()).max().unwrap_or(0)
@@ -209,15 +215,15 @@ impl Pool {
 }
 
 /// Makes a connection, for all who wait for it.
-async fn dial(pool: Pool, to: Target) -> Dialled {
+async fn dial<D: Dial>(pool: Pool<D>, to: Target) -> Made<D> {
     let shared = &pool.shared;
     let dialling = Dialling { shared: Rc::downgrade(shared), addr: to.addr };
-    let upgraded = connect(&to, PATH, None, &shared.config, shared.tls.as_ref()).await;
-    let upgraded = upgraded.map_err(Failed::Failure)?;
+    let dialled = shared.dialer.dial(&to, shared.tls.as_ref()).await;
+    let dialled = dialled.map_err(Failed::Failure)?;
     if shared.stopped.get() {
         return Err(Failed::Stopped);
     }
-    let (connection, reader) = Connection::new(upgraded, shared.masks.clone(), &shared.config);
+    let (connection, reader) = Connection::new(dialled, &shared.bounds);
     let mut destinations = shared.destinations.borrow_mut();
     destinations.entry(to.addr).or_default().connections.push(connection.clone());
     drop(destinations);
@@ -226,18 +232,22 @@ async fn dial(pool: Pool, to: Target) -> Dialled {
     Ok(connection)
 }
 
-async fn read(reader: Reader, connection: Rc<Connection>, dialled: Dialling) {
+async fn read<D: Dial>(
+    reader: Reader<D::Wire>,
+    connection: Rc<Connection<D::Wire>>,
+    dialled: Dialling<D>,
+) {
     let _reading = Reading { connection, dialled };
     reader.run().await;
 }
 
 /// A connection that is made or read from. With it goes what is kept of its destination, if there is no other.
-struct Dialling {
-    shared: Weak<Shared>,
+struct Dialling<D: Dial> {
+    shared: Weak<Shared<D>>,
     addr: SocketAddr,
 }
 
-impl Drop for Dialling {
+impl<D: Dial> Drop for Dialling<D> {
     fn drop(&mut self) {
         let Some(shared) = self.shared.upgrade() else { return };
         let mut destinations = shared.destinations.borrow_mut();
@@ -248,12 +258,12 @@ impl Drop for Dialling {
 }
 
 /// A connection that is read from, until this is dropped.
-struct Reading {
-    connection: Rc<Connection>,
-    dialled: Dialling,
+struct Reading<D: Dial> {
+    connection: Rc<Connection<D::Wire>>,
+    dialled: Dialling<D>,
 }
 
-impl Drop for Reading {
+impl<D: Dial> Drop for Reading<D> {
     fn drop(&mut self) {
         let Dialling { shared, addr } = &self.dialled;
         let Some(shared) = shared.upgrade() else { return };

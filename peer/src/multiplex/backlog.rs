@@ -12,8 +12,10 @@ const PIECE: usize = 64 * 1024;
 /// What a connection sends once there is room: the rest of a frame, control frames, then the requests that wait, in their order.
 #[derive(Default)]
 pub(super) struct Backlog {
-    /// What is left of a large request's frame. Nothing else can come between.
+    /// What is left of a large request. Nothing else can come between.
     frame: Bytes,
+    /// What of it comes after that.
+    rest: Bytes,
     control: BytesMut,
     waiting: VecDeque<(Rid, Bytes)>,
 }
@@ -21,19 +23,24 @@ pub(super) struct Backlog {
 impl Backlog {
     /// Whether nothing has to leave before what comes next.
     pub(super) fn is_empty(&self) -> bool {
-        self.frame.is_empty() && self.control.is_empty() && self.waiting.is_empty()
+        !self.is_within() && self.control.is_empty() && self.waiting.is_empty()
     }
 
     /// Bytes that wait.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         let waiting = self.waiting.iter().map(|(_, body)| body.len());
-        self.frame.len() + self.control.len() + waiting.sum::<usize>()
+        self.frame.len() + self.rest.len() + self.control.len() + waiting.sum::<usize>()
     }
 
-    /// Whether a frame has left in part.
+    /// Whether a request has left in part.
     pub(super) fn is_within(&self) -> bool {
-        !self.frame.is_empty()
+        !(self.frame.is_empty() && self.rest.is_empty())
+    }
+
+    /// Whether control frames have to wait: behind a request, or behind others that do.
+    pub(super) fn holds_control(&self) -> bool {
+        self.is_within() || !self.control.is_empty()
     }
 
     /// A request waits.
@@ -51,14 +58,20 @@ impl Backlog {
         self.waiting.retain(|(other, _)| other != rid);
     }
 
-    /// What leaves next; `encode` makes the frame of a request.
-    pub(super) fn next(&mut self, encode: impl FnOnce(&Rid, &[u8]) -> Bytes) -> Option<Bytes> {
+    /// What leaves next; `encode` makes of a request what is to leave first, and what then.
+    pub(super) fn next(
+        &mut self,
+        encode: impl FnOnce(&Rid, &Bytes) -> (Bytes, Bytes),
+    ) -> Option<Bytes> {
+        if self.frame.is_empty() {
+            self.frame = std::mem::take(&mut self.rest);
+        }
         if self.frame.is_empty() {
             if !self.control.is_empty() {
                 return Some(self.control.split().freeze());
             }
             let (rid, body) = self.waiting.pop_front()?;
-            self.frame = encode(&rid, &body);
+            (self.frame, self.rest) = encode(&rid, &body);
         }
         Some(self.frame.split_to(self.frame.len().min(PIECE)))
     }
