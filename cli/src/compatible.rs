@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::announce::Announce;
 use crate::exit::{Exit, Failure};
 use crate::get::Get;
-use crate::keygen::Keygen;
+use crate::keygen;
 use crate::lookup::Lookup;
 use crate::network::Network;
 use crate::output::Output;
@@ -95,8 +95,9 @@ struct GetCommand {
 #[derive(Debug, Parser)]
 #[command(name = "grenache-keygen", version, args_override_self = true)]
 struct KeygenCommand {
-    #[command(flatten)]
-    keygen: Keygen,
+    /// Replace the pair that is there; items signed with it can never be changed again
+    #[arg(short, long)]
+    force: bool,
 }
 
 /// `grenache-announce`.
@@ -131,7 +132,7 @@ pub fn get() -> ExitCode {
 /// `grenache-keygen`.
 pub fn keygen() -> ExitCode {
     run("grenache-keygen", |command: KeygenCommand, output| {
-        command.keygen.make()?;
+        keygen::make(command.force)?;
         output.line("grenache-keygen: keypair generated successfully.")?;
         Ok(Exit::Done)
     })

@@ -5,17 +5,14 @@
 //! curl, with which grenache-cli's own scripts call a grape.
 
 use std::env;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use grenache_peer::link::SecretKey;
 
 use crate::exit::Failure;
-
-/// More than this is no key file; what is longer is not read.
-const MAX_FILE: u64 = 1024;
+use crate::key_file;
 
 /// The settings of grenache-cli's scripts: how their curl calls a grape.
 const CURL_SETTINGS: &str = "\
@@ -68,6 +65,20 @@ impl Folder {
         self.0.join("key.pub")
     }
 
+    /// The file of the secret CURVE key, unless another is named.
+    pub(crate) fn curve_file(&self) -> PathBuf {
+        self.0.join("curve")
+    }
+
+    /// Makes the folder unless it is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn create(&self) -> Result<(), Failure> {
+        let created = DirBuilder::new().mode(0o700).recursive(true).create(&self.0);
+        created.map_err(|error| key_file::cannot_write(&self.0, &error))
+    }
+
     /// Reads the key pair. The second value is a warning for the owner, if there is one.
     ///
     /// # Errors
@@ -82,10 +93,7 @@ impl Folder {
                 secret.display()
             )));
         }
-        let mode = fs::metadata(&secret).map_or(0, |found| found.permissions().mode());
-        let warning = (mode & 0o077 != 0)
-            .then(|| format!("{0} can be read by others; run `chmod 600 {0}`", secret.display()));
-        Ok((key, warning))
+        Ok((key, key_file::warning(&secret)))
     }
 
     /// Writes the key pair so that only its owner can read it, and gives the public key. A pair that is there is replaced only
@@ -95,73 +103,27 @@ impl Folder {
     /// If there is one already, or what the system says.
     pub(crate) fn store(&self, secret: &[u8; 64], overwrite: bool) -> Result<[u8; 32], Failure> {
         let public = SecretKey::from_bytes(secret)?.public();
-        let mut folder = DirBuilder::new();
-        folder
-            .mode(0o700)
-            .recursive(true)
-            .create(&self.0)
-            .map_err(|error| cannot(&self.0, &error))?;
-        // The public key last: what is there when only one could be written is refused by `load`.
-        self.write("key", &hex(secret), overwrite)?;
-        let written = self.write("key.pub", &hex(&public), overwrite);
-        if written.is_err() && !overwrite {
-            let _ = fs::remove_file(self.secret_file());
-        }
-        written?;
+        self.create()?;
+        key_file::write_pair(
+            (&self.secret_file(), &hex(secret)),
+            (&self.public_file(), &hex(&public)),
+            overwrite,
+        )?;
         // What the owner has changed there stays.
-        match self.write("grenache-cli.conf", CURL_SETTINGS, false) {
-            Err(_) if self.0.join("grenache-cli.conf").exists() => Ok(public),
+        let settings = self.0.join("grenache-cli.conf");
+        match key_file::write(&settings, CURL_SETTINGS, false) {
+            Err(_) if settings.exists() => Ok(public),
             written => written.map(|()| public),
         }
     }
-
-    /// Writes a whole file or nothing: under another name first, then into its place.
-    fn write(&self, name: &str, text: &str, overwrite: bool) -> Result<(), Failure> {
-        let place = self.0.join(name);
-        let draft = self.0.join(format!(".{name}.{}", std::process::id()));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let written = options.open(&draft).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            // A link fails if the place is taken, a rename replaces what is there.
-            if overwrite { fs::rename(&draft, &place) } else { fs::hard_link(&draft, &place) }
-        });
-        let _ = fs::remove_file(&draft);
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Failure::failed(format!(
-                "{} exists and is kept; use -f to replace the key pair",
-                place.display()
-            )),
-            _ => cannot(&place, &error),
-        })
-    }
-}
-
-fn cannot(place: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format!("{} cannot be written: {error}", place.display()))
 }
 
 /// Reads so many bytes of hex; blanks at the end are forgiven.
 fn read_key<const N: usize>(file: &Path) -> Result<[u8; N], Failure> {
-    let opened = fs::File::open(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::usage(format!(
-            "there is no key in {}; make one with `grenache keygen`",
-            file.display()
-        )),
-        _ => Failure::usage(format!("{} cannot be read: {error}", file.display())),
-    })?;
-    let mut text = String::new();
-    io::Read::read_to_string(&mut io::Read::take(opened, MAX_FILE), &mut text)
-        .ok()
-        .and_then(|_| from_hex(text.trim_end()))
-        .ok_or_else(|| {
-            Failure::usage(format!(
-                "{} is not a key: expected {} hex digits",
-                file.display(),
-                2 * N
-            ))
-        })
+    let text = key_file::read(file, "grenache keygen")?;
+    from_hex(&text).ok_or_else(|| {
+        Failure::usage(format!("{} is not a key: expected {} hex digits", file.display(), 2 * N))
+    })
 }
 
 /// Bytes as lower-case hex.

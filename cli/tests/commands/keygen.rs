@@ -88,3 +88,52 @@ fn what_cannot_be_written_is_told() {
     let error = keygen(&home, &[]).error(1);
     assert!(error.contains(".grenache-cli cannot be written"), "{error}");
 }
+
+fn is_z85(text: &str) -> bool {
+    text.parse::<grenache_peer::zeromq::PublicKey>().is_ok()
+}
+
+#[test]
+fn curve_keys_are_for_the_owner_alone_and_belong_together() {
+    let home = Home::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 0; exec \"$0\" keygen --curve", env!("CARGO_BIN_EXE_grenache")]);
+    shell.env("HOME", &home.path);
+    let printed = run_with(shell, "").out();
+    assert!(is_z85(printed.trim_end()), "{printed}");
+    assert_eq!(printed.trim_end(), home.read("curve.pub"));
+    let secret: grenache_peer::zeromq::SecretKey = home.read("curve").parse().expect("Z85");
+    let keys = grenache_peer::zeromq::KeyPair::from(secret);
+    assert_eq!(keys.public.to_string(), home.read("curve.pub"));
+    for (file, mode) in [("", 0o700), ("curve", 0o600), ("curve.pub", 0o600)] {
+        assert_eq!(home.mode(file), mode, "{file}");
+    }
+    assert!(!home.file("key").exists(), "keys for items are others");
+}
+
+#[test]
+fn curve_keys_go_where_they_are_asked_to_and_replace_none() {
+    let home = Home::new();
+    let file = home.path.join("server");
+    let file = file.to_str().unwrap();
+    let made = keygen(&home, &["--curve", "-o", file, "--json"]).out();
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let read = |name: &str| std::fs::read_to_string(home.path.join(name)).unwrap();
+    assert_eq!(made["public_key"], read("server.pub"));
+    assert_eq!(made["secret_file"], file);
+    assert_eq!(made["public_file"], format!("{file}.pub"));
+    let secret = read("server");
+
+    let error = keygen(&home, &["--curve", "-o", file]).error(1);
+    assert!(error.contains("server exists and is kept; use -f"), "{error}");
+    std::fs::remove_file(file).unwrap();
+    let error = keygen(&home, &["--curve", "-o", file]).error(1);
+    assert!(error.contains("server.pub exists and is kept"), "{error}");
+    assert!(!std::path::Path::new(file).exists(), "no secret key without its public one");
+    assert_ne!(keygen(&home, &["--curve", "-f", "-o", file]).out().trim_end(), secret);
+    assert_ne!(read("server"), secret);
+
+    let error = keygen(&home, &["--curve", "-o", "/no/such/folder/key"]).error(1);
+    assert!(error.contains("/no/such/folder/key cannot be written"), "{error}");
+    assert_eq!(keygen(&home, &["-o", file]).code, Some(2));
+}
