@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::announce::Announce;
+use crate::bridge::Bridge;
 use crate::completions::Completions;
 use crate::exit::{EXIT_CODES, Exit, Failure};
 use crate::get::Get;
@@ -52,6 +53,7 @@ enum Command {
     Publish(Publish),
     #[command(name = "sub")]
     Subscribe(Subscribe),
+    Bridge(Bridge),
     Completions(Completions),
     #[command(name = "man")]
     Manual(Manual),
@@ -77,6 +79,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(network, output),
             Command::Publish(publish) => publish.run(network, output),
             Command::Subscribe(subscribe) => subscribe.run(network, output),
+            Command::Bridge(bridge) => bridge.run(network, output),
             Command::Completions(completions) => completions.run(output),
             Command::Manual(manual) => manual.run(output),
         }

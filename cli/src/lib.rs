@@ -1,6 +1,7 @@
 //! The `grenache` command, and grenache-cli's commands made of the same parts.
 
 mod announce;
+mod bridge;
 mod call;
 pub mod cli;
 pub mod compatible;

@@ -74,6 +74,55 @@ impl ClientTls {
     }
 }
 
+/// How a bridge reaches the workers behind it over TLS: [`ClientTls`] under names of their own.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "TLS options towards the workers behind")]
+pub(crate) struct WorkerTls {
+    /// Call workers over TLS (any other --worker-tls option says so too)
+    #[arg(long)]
+    worker_tls: bool,
+
+    /// Trust the authorities in this PEM file, not the system's
+    #[arg(long, value_name = "FILE")]
+    worker_tls_ca: Option<PathBuf>,
+
+    /// Show this certificate (PEM) to workers that ask for one
+    #[arg(long, value_name = "FILE", requires = "worker_tls_key")]
+    worker_tls_cert: Option<PathBuf>,
+
+    /// The private key of --worker-tls-cert (PEM, not encrypted)
+    #[arg(long, value_name = "FILE", requires = "worker_tls_cert")]
+    worker_tls_key: Option<PathBuf>,
+
+    /// The name that a worker's certificate must carry [default: the worker's IP address]
+    #[arg(long, value_name = "NAME")]
+    worker_tls_name: Option<String>,
+
+    /// Take a certificate of the right authority whatever name it carries
+    #[arg(long, conflicts_with = "worker_tls_name")]
+    worker_tls_no_name_check: bool,
+
+    /// Take only workers whose certificate has one of these SHA-1 or SHA-256 fingerprints. Without --worker-tls-ca they
+    /// decide alone, whoever has issued the certificate
+    #[arg(long, value_name = "FINGERPRINT,..", value_delimiter = ',')]
+    worker_tls_allow: Vec<Fingerprint>,
+}
+
+impl From<&WorkerTls> for ClientTls {
+    fn from(options: &WorkerTls) -> ClientTls {
+        let options = options.clone();
+        ClientTls {
+            tls: options.worker_tls,
+            tls_ca: options.worker_tls_ca,
+            tls_cert: options.worker_tls_cert,
+            tls_key: options.worker_tls_key,
+            tls_name: options.worker_tls_name,
+            tls_no_name_check: options.worker_tls_no_name_check,
+            tls_allow: options.worker_tls_allow,
+        }
+    }
+}
+
 /// How `serve` is reached over TLS. Without a certificate it is served without TLS.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "TLS options")]

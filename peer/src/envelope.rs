@@ -80,6 +80,11 @@ impl Rid {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// As it stands in a request.
+    pub fn to_json(&self) -> Json {
+        Json::trusted(format!("\"{}\"", self.as_str()).into())
+    }
+
     /// Whether a reply bears this id.
     pub fn is(&self, json: &Json) -> bool {
         matches!(&json.as_bytes()[..], [b'"', text @ .., b'"'] if text == self.0)
@@ -107,14 +112,32 @@ pub fn encode_request(rid: &Rid, key: &str, payload: &Json) -> Bytes {
 }
 
 /// The header `_gr` of a streamed request: id and service.
-pub(crate) fn encode_stream_header(rid: &Rid, key: &str) -> Bytes {
+pub(crate) fn encode_stream_header(rid: &Json, key: &str) -> String {
     let mut out = BytesMut::new();
-    out.put_slice(b"[\"");
-    out.put_slice(&rid.0);
-    out.put_slice(b"\",");
-    put_ascii_text(&mut out, key);
+    out.put_u8(b'[');
+    out.put_slice(rid.as_bytes());
+    out.put_u8(b',');
+    put_text(&mut out, key);
     out.put_u8(b']');
-    out.freeze()
+    in_ascii(&String::from_utf8_lossy(&out))
+}
+
+/// The same JSON without anything but printable ASCII, as headers must be: blanks between values become spaces, other characters
+/// escapes.
+pub(crate) fn in_ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for part in json.chars() {
+        match part {
+            '\t' | '\n' | '\r' => out.push(' '),
+            ' '..='~' => out.push(part),
+            _ => {
+                for unit in part.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    out
 }
 
 /// Appends the body of a reply.
@@ -182,9 +205,9 @@ pub fn probe(body: &[u8]) {
         let again = encode_request(&rid, &request.key, &request.payload);
         let Ok(back) = decode_request(&again) else { panic!("{again:?} is no request") };
         assert!(rid.is(&back.rid) && back.key == request.key && back.payload == request.payload);
-        let header = encode_stream_header(&rid, &request.key);
-        assert!(header.iter().all(|byte| (b' '..0x7f).contains(byte)), "{header:?}");
-        assert!(decode_request(&header).is_ok_and(|back| back.key == request.key));
+        let header = encode_stream_header(&request.rid, &request.key);
+        assert!(header.bytes().all(|byte| (b' '..0x7f).contains(&byte)), "{header:?}");
+        assert!(decode_request(&header.into()).is_ok_and(|back| back.key == request.key));
     }
     if let Ok(reply) = decode_reply(&body) {
         let mut again = BytesMut::new();
@@ -229,21 +252,6 @@ fn put_text(out: &mut BytesMut, text: &str) {
     out.put_u8(b'"');
     out.put_slice(text.as_bytes());
     out.put_u8(b'"');
-}
-
-/// Appends a JSON string that has nothing in it but ASCII, as header fields must.
-fn put_ascii_text(out: &mut BytesMut, text: &str) {
-    let mut json = BytesMut::new();
-    put_text(&mut json, text);
-    for part in String::from_utf8_lossy(&json).chars() {
-        if part.is_ascii() && part != '\u{7f}' {
-            out.put_u8(part as u8);
-        } else {
-            for unit in part.encode_utf16(&mut [0; 2]) {
-                out.put_slice(format!("\\u{unit:04x}").as_bytes());
-            }
-        }
-    }
 }
 
 /// The first four values of an array.
@@ -364,8 +372,23 @@ mod tests {
 
     #[test]
     fn a_stream_header_is_ascii() {
-        let header = encode_stream_header(&rid(), "\u{20ac}\u{1f600}\"\u{7f}");
-        assert!(header.iter().all(|byte| (b' '..0x7f).contains(byte)), "{header:?}");
-        assert_eq!(decode_request(&header).unwrap().key, "\u{20ac}\u{1f600}\"\u{7f}");
+        for rid in [rid().to_json(), Json::from_text("[\n1, \"\u{e9}\"]").unwrap()] {
+            let header = encode_stream_header(&rid, "\u{20ac}\u{1f600}\"\u{7f}");
+            assert!(header.bytes().all(|byte| (b' '..0x7f).contains(&byte)), "{header:?}");
+            let header = Bytes::from(header);
+            let back = decode_request(&header).unwrap();
+            assert_eq!(back.key, "\u{20ac}\u{1f600}\"\u{7f}");
+            let value = |json: &Json| json.to::<serde_json::Value>().unwrap();
+            assert_eq!(value(&back.rid), value(&rid));
+        }
+    }
+
+    #[test]
+    fn json_fits_into_a_header() {
+        let json = "{\n\t\"a\": \"\u{20ac}\u{1f600}\u{7f}\\n\"}";
+        let ascii = in_ascii(json);
+        assert_eq!(ascii, "{  \"a\": \"\\u20ac\\ud83d\\ude00\\u007f\\n\"}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(json), value(&ascii));
     }
 }

@@ -97,6 +97,7 @@
 
 mod arena;
 mod backoff;
+pub mod bridge;
 pub mod channel;
 pub mod client;
 mod context;
@@ -121,6 +122,7 @@ pub mod worker;
 pub mod zeromq;
 
 pub use backoff::Backoff;
+pub use bridge::Bridge;
 pub use channel::Channel;
 pub use client::{Call, Client, StreamCall, Transport};
 pub use context::Context;

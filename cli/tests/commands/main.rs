@@ -13,6 +13,7 @@ mod process;
 mod pubsub;
 
 mod announce;
+mod bridge;
 mod compatible;
 mod exec;
 mod items;

@@ -154,6 +154,11 @@ impl Process {
         }
     }
 
+    /// Whether it has said a line by now, or others before it, which are passed over.
+    pub(crate) fn has_said(&self, wanted: &str) -> bool {
+        self.lines.try_iter().any(|line| line == wanted)
+    }
+
     /// Awaits the next line.
     #[track_caller]
     pub(crate) fn line(&self) -> String {

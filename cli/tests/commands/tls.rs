@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 
 use crate::home::Home;
 use crate::network::Network;
+use crate::process::Process;
 
 /// A folder with an authority, its certificates for two peers on 127.0.0.1, and one from somebody else.
 struct Papers {
@@ -140,6 +141,40 @@ fn the_command_learns_who_calls() {
     arguments.extend(options.iter().map(String::as_str));
     let print = fs::read_to_string(papers.path("client", "sha1")).unwrap();
     assert_eq!(network.run(&arguments).out(), format!("\"{print}\"\n"));
+}
+
+#[test]
+fn a_bridge_has_tls_on_both_sides() {
+    let (network, papers) = (Network::start(), Papers::new());
+    let server = "--tls-cert @server.pem --tls-key @server.key --tls-ca @ca.pem";
+    let serve = papers.options(&format!("--echo {server}"));
+    let serve: Vec<&str> = serve.iter().map(String::as_str).collect();
+    let (_worker, _) = network.serve("inner", &serve);
+    let start = |name: &str, options: &str| {
+        let options = papers.options(&format!("{server} {options}"));
+        let mut command = network.command(&["bridge", "inner", "--as", name]);
+        command.args(["--listen", "127.0.0.1:0"]).args(&options);
+        let bridge = Process::start(command);
+        bridge.wait_for(|line| line.starts_with("bridging inner as ").then_some(()));
+        bridge
+    };
+    let worker = "--worker-tls-cert @client.pem --worker-tls-key @client.key";
+    let _good = start("good", &format!("--worker-tls-ca @ca.pem {worker} --transport ws"));
+    let _wrong = start("wrong", &format!("--worker-tls-ca @other-ca.pem {worker}"));
+    let _plain = start("plain", "");
+    let request = |name: &str, options: &str| {
+        let options = papers.options(options);
+        let mut arguments = vec!["request", name, "[1]", "--retry", "0"];
+        arguments.extend(options.iter().map(String::as_str));
+        network.run(&arguments)
+    };
+    let client = "--tls-ca @ca.pem --tls-cert @client.pem --tls-key @client.key";
+    assert_eq!(request("good", client).out(), "[1]\n");
+    assert_eq!(request("good", "--tls-ca @ca.pem").code, Some(1));
+    for name in ["wrong", "plain"] {
+        let error = request(name, client).error(1);
+        assert!(error.contains("'inner' behind the bridge"), "{error}");
+    }
 }
 
 #[test]

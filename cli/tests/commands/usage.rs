@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use crate::network::Network;
 use crate::process::{Ended, command, run, run_with};
 
-const COMMANDS: [&str; 10] =
-    ["announce", "lookup", "put", "get", "keygen", "request", "map", "serve", "pub", "sub"];
+const COMMANDS: [&str; 11] = [
+    "announce", "lookup", "put", "get", "keygen", "request", "map", "serve", "pub", "sub", "bridge",
+];
 
 /// The first line on standard error of a command line that must be refused.
 #[track_caller]

@@ -110,7 +110,7 @@ impl Call {
 }
 
 /// Headers that are ours to set, in lower case.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 13] = [
     "host",
     "connection",
     "keep-alive",
@@ -123,7 +123,13 @@ const RESERVED: [&str; 12] = [
     "grc-compress",
     "_gr",
     "_a",
+    "_ar",
 ];
+
+/// Whether a header is set by the transport, and not to be given.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
 
 /// Appends a caller's headers.
 pub(super) fn add_headers<'a>(
@@ -131,7 +137,7 @@ pub(super) fn add_headers<'a>(
     headers: &'a [(String, String)],
 ) -> Result<(), Error> {
     for (name, value) in headers {
-        if RESERVED.iter().chain(&["_ar"]).any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        if is_reserved(name) {
             return Err(Error::Config(format!("the header '{name}' is set by the transport")));
         }
         let field = Field::new(name, value.as_bytes());

@@ -89,11 +89,11 @@ impl<'a> Prepared<'a> {
         let Answer { status, gzip, ref body, .. } = *answer;
         // Node's server does not say that what it sends is compressed; errors of other servers may not be.
         if !self.gzip || !(gzip || status == 200 || body.starts_with(&[0x1f, 0x8b])) {
-            return read_reply(status, body, &self.rid, to);
+            return read_reply(status, body, |rid| self.rid.is(rid), to);
         }
         let left = limit.deadline.saturating_sub(now());
         match timeout(left, decompress(body.clone(), max_inflated)).await {
-            Ok(Ok(body)) => read_reply(status, &body, &self.rid, to),
+            Ok(Ok(body)) => read_reply(status, &body, |rid| self.rid.is(rid), to),
             Ok(Err(Unreadable::TooLarge)) => {
                 Err(Error::ReplyTooLarge { to, limit: max_inflated as u64 })
             }
@@ -111,24 +111,25 @@ pub(super) fn read_envelope(reply: Reply, to: SocketAddr) -> Result<Json, Error>
     reply.outcome.map_err(Error::Remote)
 }
 
-/// Reads a plain body. Node and we answer some errors with a status of their own and without the request's id.
+/// Reads a plain body; `is_ours` tells the request's id. Node and we answer some errors with a status of their own and without an
+/// id.
 pub(super) fn read_reply(
     status: u16,
     body: &Bytes,
-    rid: &Rid,
+    is_ours: impl Fn(&Json) -> bool,
     to: SocketAddr,
 ) -> Result<Json, Error> {
     let reply = envelope::decode_reply(body);
     if status == 200 {
         let reply = reply.map_err(|_| Error::ReplyEmpty { to })?;
-        if !rid.is(&reply.rid) {
+        if !is_ours(&reply.rid) {
             return Err(Error::ReplyRid { to });
         }
         return reply.outcome.map_err(Error::Remote);
     }
     if let Ok(reply) = reply
         && let Err(text) = reply.outcome
-        && (reply.rid.is_null() || rid.is(&reply.rid))
+        && (reply.rid.is_null() || is_ours(&reply.rid))
     {
         return Err(match (status, &*text) {
             (503, "ERR_BUSY") => Error::Request { to, failure: Failure::Busy },

@@ -44,6 +44,7 @@ use crate::websocket;
 use attempts::{Failure, Limit};
 use budget::Budget;
 pub use call::Call;
+pub(crate) use call::is_reserved;
 pub use config::{Choice, Config, Transport};
 use destinations::{Destination, Destinations, Health};
 use exchange::Prepared;
@@ -97,6 +98,11 @@ impl Client {
     /// The link it finds services through.
     pub fn link(&self) -> &Link {
         &self.inner.link
+    }
+
+    /// What requests go over.
+    pub fn transport(&self) -> Transport {
+        self.inner.config.transport
     }
 
     /// Requests in flight, waiting ones included.

@@ -15,7 +15,7 @@ use super::call::{Call, add_headers};
 use super::destinations::{Destination, Health, InFlight};
 use super::exchange::{self, read_reply};
 use super::{Client, Inner, Place, Transport};
-use crate::envelope::{self, Rid};
+use crate::envelope::{self, in_ascii};
 use crate::error::Error;
 use crate::http::{Exchange, Failed, Outgoing};
 use crate::json::Json;
@@ -31,6 +31,7 @@ const PIECE: usize = 64 * 1024;
 #[must_use = "a call does nothing until a client is asked to make it"]
 pub struct StreamCall {
     call: Call,
+    rid: Option<Json>,
     action: Option<String>,
     args: Option<Json>,
 }
@@ -38,7 +39,14 @@ pub struct StreamCall {
 impl StreamCall {
     /// A call with a time-out of 60 s and three tries.
     pub fn new(service: impl Into<String>) -> StreamCall {
-        StreamCall { call: Call::new(service, Json::null()), action: None, args: None }
+        let call = Call::new(service, Json::null());
+        StreamCall { call, rid: None, action: None, args: None }
+    }
+
+    /// Has the request bear somebody else's id, who gets the reply as it comes.
+    pub(crate) fn rid(mut self, rid: Json) -> StreamCall {
+        self.rid = Some(rid);
+        self
     }
 
     /// The name of an action for the handler; ASCII.
@@ -87,7 +95,7 @@ impl StreamCall {
 /// A streamed call under way. Dropping it breaks it off.
 pub struct Stream {
     exchange: Exchange,
-    rid: Rid,
+    rid: Json,
     destination: Rc<Destination>,
     stall: Duration,
     /// When bytes went through last, in either direction.
@@ -111,11 +119,11 @@ impl Client {
         }
         let deadline = now().saturating_add(call.call.timeout);
         let place = inner.enter()?;
-        let rid = inner.rids.draw();
+        let rid = call.rid.clone().unwrap_or_else(|| inner.rids.draw().to_json());
         let key = envelope::encode_stream_header(&rid, &call.call.service);
         let args = call.args.as_ref().map(|args| in_ascii(args.as_str()));
         let mut fields = Vec::new();
-        push(&mut fields, "_gr", &key)?;
+        push(&mut fields, "_gr", key.as_bytes())?;
         if let Some(action) = &call.action {
             push(&mut fields, "_a", action.as_bytes())?;
         }
@@ -184,7 +192,7 @@ impl Stream {
         if status != 200 {
             let body = self.rest(MAX_ERROR).await?;
             self.destination.report(Health::Well, &self.inner.config, &self.inner.random);
-            return match read_reply(status, &body, &self.rid, self.peer_addr()) {
+            return match self.read_reply(status, &body) {
                 Err(error) => Err(error),
                 Ok(_) => Err(self.bad_status(status)),
             };
@@ -200,7 +208,11 @@ impl Stream {
         let status = self.status().await?;
         let limit = if status == 200 { self.inner.config.max_inflated } else { MAX_ERROR };
         let body = self.rest(limit).await?;
-        read_reply(status, &body, &self.rid, self.peer_addr())
+        self.read_reply(status, &body)
+    }
+
+    fn read_reply(&self, status: u16, body: &Bytes) -> Result<Json, Error> {
+        read_reply(status, body, |rid| *rid == self.rid, self.peer_addr())
     }
 
     async fn status(&self) -> Result<u16, Error> {
@@ -267,36 +279,4 @@ fn push<'a>(fields: &mut Vec<Field<'a>>, name: &'a str, value: &'a [u8]) -> Resu
     let bad = |_| Error::Config(format!("'{}' cannot stand in a header", value.escape_ascii()));
     fields.push(Field::new(name, value).map_err(bad)?);
     Ok(())
-}
-
-/// The same JSON without anything but printable ASCII, as headers must be: blanks between values become spaces, other characters
-/// escapes.
-fn in_ascii(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for part in json.chars() {
-        match part {
-            '\t' | '\n' | '\r' => out.push(' '),
-            ' '..='~' => out.push(part),
-            _ => {
-                for unit in part.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_ascii;
-
-    #[test]
-    fn arguments_fit_into_a_header() {
-        let json = "{\n\t\"a\": \"\u{20ac}\u{1f600}\u{7f}\\n\"}";
-        let ascii = in_ascii(json);
-        assert_eq!(ascii, "{  \"a\": \"\\u20ac\\ud83d\\ude00\\u007f\\n\"}");
-        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-        assert_eq!(value(json), value(&ascii));
-    }
 }

@@ -1,5 +1,6 @@
 //! Answers to lookups, kept for a while.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -21,6 +22,8 @@ struct Entry {
 pub(super) struct Cache {
     entries: LruCache<Box<str>, Entry, std::hash::RandomState>,
     age: Duration,
+    /// What needs no lookup.
+    fixed: BTreeMap<Box<str>, Addresses>,
 }
 
 impl Cache {
@@ -28,7 +31,16 @@ impl Cache {
         // Grows with its content: the limit is no reason to allocate.
         let mut entries = LruCache::unbounded_with_hasher(std::hash::RandomState::new());
         entries.resize(NonZeroUsize::new(config.cache_entries).unwrap_or(NonZeroUsize::MIN));
-        Cache { entries, age: config.cache_age }
+        Cache { entries, age: config.cache_age, fixed: BTreeMap::new() }
+    }
+
+    /// From now on this is the answer, whatever the grapes say.
+    pub(super) fn fix(&mut self, service: &str, addresses: Addresses) {
+        self.fixed.insert(service.into(), addresses);
+    }
+
+    pub(super) fn fixed(&self, service: &str) -> Option<Addresses> {
+        self.fixed.get(service).cloned()
     }
 
     pub(super) fn get(&mut self, service: &str, now: Duration) -> Option<Addresses> {
@@ -42,6 +54,9 @@ impl Cache {
         now: Duration,
         age: Duration,
     ) -> Option<Addresses> {
+        if let Some(fixed) = self.fixed(service) {
+            return Some(fixed);
+        }
         let entry = self.entries.get(service)?;
         if now - entry.since < self.age {
             return (now - entry.since < age).then(|| entry.addresses.clone());
@@ -95,5 +110,9 @@ mod tests {
         assert!(cache.get("c", at(20)).is_some());
         cache.put("c", &[].into(), at(20));
         assert!(cache.get("c", at(20)).is_none());
+        // What is fixed neither ages nor is forgotten.
+        cache.fix("c", some.clone());
+        cache.forget("c");
+        assert_eq!(cache.get("c", at(1000)), Some(some));
     }
 }

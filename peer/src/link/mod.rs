@@ -26,6 +26,7 @@ mod wait;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -121,6 +122,9 @@ impl Link {
     /// # Errors
     /// As [`lookup`](Self::lookup).
     pub async fn lookup_fresh(&self, service: &str) -> Result<Addresses, Error> {
+        if let Some(fixed) = self.inner.cache.borrow().fixed(service) {
+            return Ok(fixed);
+        }
         let flight = self.inner.flights.borrow().get(service).and_then(Weak::upgrade);
         let flight = flight.filter(|flight| !flight.has_ended());
         let flight = flight.unwrap_or_else(|| {
@@ -134,6 +138,15 @@ impl Link {
     /// The answer that [`lookup`](Self::lookup) would give without asking.
     pub fn cached(&self, service: &str) -> Option<Addresses> {
         self.inner.cache.borrow_mut().get(service, now())
+    }
+
+    /// From now on these are the workers of a service, whatever the grapes would say: they are not asked.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn fix(&self, service: &str, addresses: &[SocketAddr]) {
+        assert!(!addresses.is_empty(), "a service without a worker cannot be called");
+        self.inner.cache.borrow_mut().fix(service, addresses.into());
     }
 
     /// Forgets the answer to the last lookup.

@@ -53,6 +53,11 @@ impl Request {
         self.origin.header(name)
     }
 
+    /// All header fields with their values. Of a WebSocket's request they are those of the handshake.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.origin.headers()
+    }
+
     /// The client's address.
     pub fn peer_addr(&self) -> SocketAddr {
         self.origin.peer.addr
@@ -164,6 +169,10 @@ impl Origin {
 
     pub(super) fn raw_header(&self, name: &str) -> Option<&[u8]> {
         Headers::from_bytes(&self.lines).get(name)
+    }
+
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        Headers::from_bytes(&self.lines).into_iter()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Streamed requests: both bodies flow at once.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -49,13 +48,26 @@ impl StreamRequest {
     /// # Errors
     /// [`Error::Json`] if the header is not JSON, or not of this type.
     pub fn args<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let args = self.origin.raw_header("_ar").map_or(Cow::Borrowed("{}"), header_text);
-        Json::from_text(args.into_owned())?.to()
+        self.args_json()?.map_or_else(|| Json::from_text("{}"), Ok)?.to()
+    }
+
+    /// The arguments as they came; `None` if there are none.
+    ///
+    /// # Errors
+    /// [`Error::Json`] if the header is not JSON.
+    pub fn args_json(&self) -> Result<Option<Json>, Error> {
+        let args = self.origin.raw_header("_ar").map(header_text);
+        args.map(|args| Json::from_text(args.into_owned())).transpose()
     }
 
     /// A header field of the request, in any case of letters; the first, if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.origin.header(name)
+    }
+
+    /// All header fields with their values.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.origin.headers()
     }
 
     /// The client's address.

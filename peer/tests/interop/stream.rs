@@ -1,10 +1,12 @@
 //! Streamed bodies, both at once.
 
+use grenache_peer::bridge::{self, Bridge, Route};
+use grenache_peer::worker;
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, Download, Upload};
 use crate::certificates::TRUSTED;
-use crate::grapes::{SIDES, Side, prefix};
+use crate::grapes::{self, SIDES, Side, prefix};
 use crate::pattern;
 use crate::secure::{ClientSide, Clients, ServerSide};
 use crate::worker::{Plan, Worker};
@@ -20,14 +22,18 @@ fn every_pair(server: Option<&ServerSide>, client: Option<&ClientSide>) {
         let service = format!("{prefix}:files");
         for (caller_side, caller) in &mut callers {
             let which = format!("{caller_side:?} to {side:?}");
-            ten_megabytes_there_and_back(&mut worker, caller, &service, &which);
-            headers_and_arguments_arrive(caller, &service, &which);
-            // A piece comes back before the next is sent: nobody collects whole bodies.
-            caller.turns(&service, 30).unwrap_or_else(|error| panic!("{which}: {error}"));
-            replies_by_the_usual_array(caller, &service, &which);
-            an_answer_that_breaks_off_is_an_error(caller, &service, &which);
+            every_scenario(&mut worker, caller, &service, &which);
         }
     }
+}
+
+fn every_scenario(worker: &mut Worker, caller: &mut Caller, service: &str, which: &str) {
+    ten_megabytes_there_and_back(worker, caller, service, which);
+    headers_and_arguments_arrive(caller, service, which);
+    // A piece comes back before the next is sent: nobody collects whole bodies.
+    caller.turns(service, 30).unwrap_or_else(|error| panic!("{which}: {error}"));
+    replies_by_the_usual_array(caller, service, which);
+    an_answer_that_breaks_off_is_an_error(caller, service, which);
 }
 
 #[test]
@@ -40,6 +46,32 @@ fn streams_over_mutual_tls() {
     let server = ServerSide::new(&TRUSTED.issue("worker"), Clients::Required);
     let client = ClientSide::new(&TRUSTED.issue("client"));
     every_pair(Some(&server), Some(&client));
+}
+
+#[test]
+fn streams_through_a_bridge() {
+    let mut callers = SIDES.map(|side| (side, Caller::start(side, Side::Rust, None)));
+    for side in SIDES {
+        let prefix = prefix("bridged");
+        let mut worker = Plan::new(side, &prefix, &["files"]).start();
+        let route = Route::new(format!("{prefix}:files"));
+        let name = route.name.clone();
+        let bridge = Bridge::new(bridge::Config { routes: vec![route], ..Default::default() });
+        let bridge = bridge.expect("it can be");
+        let config = worker::Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            grapes: vec![format!("http://127.0.0.1:{}", grapes::api(Side::Rust))],
+            ..worker::Config::default()
+        };
+        let bridge = worker::Worker::start(config, move |context, services| {
+            bridge.carry_requests(context, services);
+        });
+        assert!(bridge.as_ref().expect("it starts").announced());
+        for (caller_side, caller) in &mut callers {
+            let which = format!("{caller_side:?} over a bridge to {side:?}");
+            every_scenario(&mut worker, caller, &name, &which);
+        }
+    }
 }
 
 fn expect(download: &Download, seed: u32, length: usize, which: &str) {
