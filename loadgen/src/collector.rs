@@ -11,10 +11,11 @@ use crate::outcome::{
     Distribution, Environment, Generator, Heard, Latency, Load, Outcome, Pace, Requests, SCHEMA,
     Second, Server,
 };
-use crate::plan::{End, Plan, What};
+use crate::plan::{End, Plan};
 use crate::process::Usage;
 use crate::recorder::{Counts, Slice};
 use crate::tick::Tick;
+use crate::what::What;
 
 /// From this share of the window on, a core of the generator is the bottleneck.
 const BUSY: f64 = 0.9;

@@ -175,7 +175,7 @@ pub(crate) async fn run(
     reports: mpsc::Sender<(usize, Report)>,
     start: impl Future<Output = Option<Duration>>,
 ) {
-    let connector = plan.tls.as_ref().map(Connector::new).transpose();
+    let connector = plan.security.tls().map(Connector::new).transpose();
     let shared = match connector {
         Ok(connector) => Rc::new(Shared::new(plan, connector)),
         Err(error) => {

@@ -30,3 +30,4 @@ mod targets;
 mod tests;
 pub mod threshold;
 pub mod tick;
+pub mod what;

@@ -5,12 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bytes::BytesMut;
 use grenache_dht::krpc::{self, Body};
 use grenache_engine::{
-    Config, Core, DriverChoice, Idle, Limits, Pinning, Runtime, StartError, TcpStream, UdpSocket,
-    shutdown, spawn_local, wall_clock,
+    Config, Core, DriverChoice, Idle, Limits, Pinning, RecvBuf, Runtime, StartError, TcpStream,
+    UdpSocket, shutdown, spawn_local, wall_clock,
 };
 use grenache_transports::http::{self, Connection, Event, date::Date, response};
 use grenache_transports::ws::handshake::{self, Offer};
 use grenache_transports::ws::{self, Kind, Role, frame};
+use grenache_transports::zmtp::{self, Mechanism, Metadata, Side, SocketType};
 
 use crate::payload::MAX_PAYLOAD;
 
@@ -60,7 +61,7 @@ impl NullServer {
         Ok(Self { runtime })
     }
 
-    /// Where it answers HTTP and WebSocket.
+    /// Where it answers HTTP, WebSocket and ZeroMQ.
     pub fn tcp(&self) -> SocketAddr {
         self.runtime.tcp_addrs()[0]
     }
@@ -71,13 +72,31 @@ impl NullServer {
     }
 }
 
+/// The first byte tells what is spoken.
 async fn serve(stream: TcpStream) {
+    let Ok(Some(first)) = stream.recv().await else { return };
+    match first.first() {
+        Some(byte) if zmtp::is_zmtp(*byte) => serve_zmtp(stream, first).await,
+        _ => serve_http(stream, first).await,
+    }
+}
+
+/// What comes next, if there is room for the answers to it.
+async fn next(stream: &TcpStream) -> Option<RecvBuf> {
+    if stream.queued() > HIGH_WATER {
+        stream.drained(HIGH_WATER / 2).await.ok()?;
+    }
+    stream.recv().await.ok()?
+}
+
+async fn serve_http(stream: TcpStream, first: RecvBuf) {
     let config = http::Config { max_body: 2 * MAX_PAYLOAD as u64, ..http::Config::default() };
     let mut connection = Connection::new(config);
     let mut date = Date::new(wall_clock());
     let mut out = BytesMut::new();
-    while let Ok(Some(received)) = stream.recv().await {
-        let mut input = &received[..];
+    let mut received = Some(first);
+    while let Some(data) = received.take() {
+        let mut input = &data[..];
         // A generator that sends what is no request has a defect, which it will report as a connection that was closed.
         while let Ok(Some(event)) = connection.receive(&mut input) {
             if let Event::Request(request) = event {
@@ -103,9 +122,8 @@ async fn serve(stream: TcpStream) {
         }
         stream.write(&out);
         out.clear();
-        if stream.queued() > HIGH_WATER && stream.drained(HIGH_WATER / 2).await.is_err() {
-            return;
-        }
+        drop(data);
+        received = next(&stream).await;
     }
 }
 
@@ -118,7 +136,7 @@ async fn serve_websocket(stream: TcpStream) {
     };
     let mut connection = ws::Connection::new(Role::Server, config);
     let mut out = BytesMut::new();
-    while let Ok(Some(mut received)) = stream.recv().await {
+    while let Some(mut received) = next(&stream).await {
         let mut input = &mut received[..];
         while let Ok(Some(event)) = connection.receive(&mut input) {
             let ws::Event::Message(message) = event else { continue };
@@ -134,9 +152,39 @@ async fn serve_websocket(stream: TcpStream) {
         }
         stream.write(&out);
         out.clear();
-        if stream.queued() > HIGH_WATER && stream.drained(HIGH_WATER / 2).await.is_err() {
-            return;
+    }
+}
+
+/// Answers requests in one part and in three.
+async fn serve_zmtp(stream: TcpStream, first: RecvBuf) {
+    let config = zmtp::Config {
+        max_frame: 2 * MAX_PAYLOAD,
+        max_message: 2 * MAX_PAYLOAD,
+        ..zmtp::Config::default()
+    };
+    let ours = Metadata::new(SocketType::Router).with("X-Grenache-Rpc", b"array");
+    let ours = ours.expect("a name and a short value");
+    let mut out = BytesMut::new();
+    let mut connection = zmtp::Connection::new(ours, Mechanism::null(Side::Bind), config, &mut out);
+    let mut received = Some(first);
+    while let Some(data) = received.take() {
+        let mut input = &data[..];
+        while let Ok(Some(event)) = connection.receive(&mut input, &mut out) {
+            let zmtp::Event::Message(message) = event else { continue };
+            let Some(part) = message.parts().next() else { continue };
+            if message.count > 1 {
+                zmtp::frame::write_message(&mut out, &[part, b"null"]);
+                continue;
+            }
+            let (before, after) = body("/", part);
+            zmtp::frame::write_header(&mut out, false, before.len() + after.len());
+            out.extend_from_slice(before);
+            out.extend_from_slice(after);
         }
+        stream.write(&out);
+        out.clear();
+        drop(data);
+        received = next(&stream).await;
     }
 }
 

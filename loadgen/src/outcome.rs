@@ -78,7 +78,7 @@ pub struct Environment {
 pub struct Load {
     /// What was asked, such as `rpc` or `grape lookup`.
     pub what: String,
-    /// The transport: `http`, `https`, `ws`, `wss` or `udp`.
+    /// The transport: `http`, `https`, `ws`, `wss`, `udp`, or `zmq`, which may be followed by ` frames` and `, curve`.
     pub transport: String,
     /// Where, each `ip:port`.
     pub targets: Vec<String>,

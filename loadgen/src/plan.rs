@@ -9,7 +9,6 @@ use bytes::Bytes;
 use grenache_dht::NodeId;
 use grenache_engine::{DriverChoice, Idle};
 use grenache_peer::envelope::Rids;
-use grenache_peer::tls::ClientTls;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -17,9 +16,9 @@ use serde_json::json;
 use crate::core::{Destination, Group, MakeTalk};
 use crate::demand::Demand;
 use crate::outcome::{Load, Pace, Service};
-use crate::payload::Payload;
 use crate::services::Mix;
-use crate::talk::{Content, Http, Krpc, Query, Question, Turns, WebSocket};
+use crate::talk::{Http, Krpc, Query, Question, Turns, WebSocket, Zmtp, websocket, zmtp};
+use crate::what::{Feed, Security, Transport, What};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -28,8 +27,8 @@ pub struct Plan {
     pub what: What,
     /// Of whom. Each of these has connections of its own.
     pub targets: Vec<Target>,
-    /// Over TLS.
-    pub tls: Option<ClientTls>,
+    /// How connections are secured.
+    pub security: Security,
     /// When.
     pub pace: Pace,
     /// Connections that may be open at once; in a closed loop all are. At least one for each target and core is made.
@@ -56,50 +55,6 @@ pub struct Plan {
     pub seed: u64,
     /// The process whose CPU time is measured.
     pub server_pid: Option<u32>,
-}
-
-/// What is asked.
-#[derive(Debug, Clone, PartialEq)]
-pub enum What {
-    /// A path of any HTTP server: POST if there is a body, GET otherwise.
-    Http {
-        /// The path, with a query if there is one.
-        path: String,
-        /// The body.
-        body: Option<Bytes>,
-    },
-    /// A service.
-    Rpc(Payload, Transport),
-    /// That a WebSocket server send back messages of so many bytes.
-    Echo(usize),
-    /// Nothing: what a publisher sends is counted.
-    Listen {
-        /// Only topics that begin with this. Without it all is taken, raw.
-        topic: Option<String>,
-        /// Connections, of all, that read nothing.
-        stalled: usize,
-    },
-    /// A grape: who offers a service.
-    GrapeLookup,
-    /// A grape: that a service is offered on this port.
-    GrapeAnnounce(u16),
-    /// A grape: that an item be stored.
-    GrapePut(Payload),
-    /// A grape: the item with this key, 40 hexadecimal digits.
-    GrapeGet(String),
-    /// A DHT node: who offers a service.
-    DhtGetPeers,
-    /// A DHT node: that a service is offered on this port.
-    DhtAnnounce(u16),
-}
-
-/// How services are called. ZeroMQ joins when the peer library speaks it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Transport {
-    /// HTTP/1.1, or HTTPS with --tls
-    Http,
-    /// WebSocket: many requests in flight on one connection, answered in any order
-    Ws,
 }
 
 /// Services and where they are.
@@ -129,67 +84,7 @@ pub enum End {
     Requests(u64),
 }
 
-impl What {
-    /// Its name in reports.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Http { .. } => "http",
-            Self::Rpc(..) => "rpc",
-            Self::Echo(_) => "ws echo",
-            Self::Listen { .. } => "sub",
-            Self::GrapeLookup => "grape lookup",
-            Self::GrapeAnnounce(_) => "grape announce",
-            Self::GrapePut(_) => "grape put",
-            Self::GrapeGet(_) => "grape get",
-            Self::DhtGetPeers => "dht get_peers",
-            Self::DhtAnnounce(_) => "dht announce_peer",
-        }
-    }
-
-    /// What its requests carry, for people.
-    pub(crate) fn payload(&self) -> String {
-        match self {
-            Self::Http { path, body: None } => format!("GET {path}"),
-            Self::Http { path, body: Some(body) } => format!("POST {path}, {} bytes", body.len()),
-            Self::Echo(bytes) => format!("{bytes} bytes"),
-            Self::Listen { topic: Some(topic), .. } => format!("topics {topic}*"),
-            Self::Rpc(payload, _) | Self::GrapePut(payload) => payload.to_string(),
-            Self::GrapeAnnounce(port) | Self::DhtAnnounce(port) => format!("port {port}"),
-            Self::GrapeGet(key) => key.clone(),
-            Self::Listen { topic: None, .. } | Self::GrapeLookup | Self::DhtGetPeers => {
-                String::new()
-            }
-        }
-    }
-
-    /// Over WebSocket.
-    pub fn is_websocket(&self) -> bool {
-        matches!(self, Self::Rpc(_, Transport::Ws) | Self::Echo(_) | Self::Listen { .. })
-    }
-
-    /// Nothing is asked.
-    pub fn listens(&self) -> bool {
-        matches!(self, Self::Listen { .. })
-    }
-
-    /// Over connections rather than datagrams.
-    pub fn is_stream(&self) -> bool {
-        !matches!(self, Self::DhtGetPeers | Self::DhtAnnounce(_))
-    }
-}
-
 impl Plan {
-    /// The transport's name in reports.
-    pub(crate) fn transport(&self) -> &'static str {
-        match (self.what.is_stream(), &self.tls) {
-            (false, _) => "udp",
-            (true, None) if self.what.is_websocket() => "ws",
-            (true, Some(_)) if self.what.is_websocket() => "wss",
-            (true, None) => "http",
-            (true, Some(_)) => "https",
-        }
-    }
-
     /// The weight of each target in an open loop.
     pub(crate) fn weights(&self) -> Vec<Service> {
         let weight = |target: &Target| target.services.iter().map(|service| service.weight).sum();
@@ -234,7 +129,7 @@ impl Plan {
         let addrs = self.targets.iter().flat_map(|target| &target.addrs);
         Load {
             what: self.what.name().to_owned(),
-            transport: self.transport().to_owned(),
+            transport: self.what.transport(&self.security).to_owned(),
             targets: addrs.map(|address| address.addr.to_string()).collect(),
             services: self.targets.iter().flat_map(|target| target.services.clone()).collect(),
             payload: self.what.payload(),
@@ -296,11 +191,20 @@ impl Plan {
             },
             What::Rpc(payload, Transport::Ws) => {
                 let payloads = Turns::new(payload.sample(seed));
-                return websocket(Content::rpc(&target.services, payloads, seed));
+                return over_websocket(websocket::Content::rpc(&target.services, payloads, seed));
             }
-            What::Echo(bytes) => return websocket(Content::echo(*bytes, seed)),
-            What::Listen { topic, .. } => {
-                return websocket(Content::listen(topic.clone(), seed));
+            What::Rpc(payload, Transport::Zmq(form)) => {
+                let (curve, payloads) = (self.security.curve(), payload.sample(seed));
+                let content = zmtp::Content::rpc(*form, &target.services, payloads, curve, seed);
+                return over_zmtp(content);
+            }
+            What::Echo(bytes) => return over_websocket(websocket::Content::echo(*bytes, seed)),
+            What::Listen { feed: Feed::Ws, topics, .. } => {
+                return over_websocket(websocket::Content::listen(topics.clone(), seed));
+            }
+            What::Listen { feed: Feed::Zmq, topics, .. } => {
+                let curve = self.security.curve();
+                return over_zmtp(zmtp::Content::listen(topics.clone(), curve, seed));
             }
             What::Rpc(payload, Transport::Http) => {
                 let payloads = Turns::new(payload.sample(seed));
@@ -336,9 +240,14 @@ impl Plan {
     }
 }
 
-fn websocket(content: Content) -> MakeTalk {
+fn over_websocket(content: websocket::Content) -> MakeTalk {
     let content = Rc::new(content);
     Box::new(move |to| Box::new(WebSocket::new(content.clone(), &to.host)))
+}
+
+fn over_zmtp(content: zmtp::Content) -> MakeTalk {
+    let content = Rc::new(content);
+    Box::new(move |_| Box::new(Zmtp::new(content.clone())))
 }
 
 /// `host:port` for requests; brackets around addresses of IPv6.

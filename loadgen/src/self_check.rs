@@ -8,6 +8,7 @@ use crate::null_server::NullServer;
 use crate::outcome::{Outcome, Pace};
 use crate::plan::{Address, End, Plan, Target};
 use crate::run::{Interrupt, run};
+use crate::what::Security;
 
 /// How long the check takes.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -19,7 +20,7 @@ const NEAR: f64 = 0.8;
 /// The most connections of a check. An open loop has more only to be ready for answers that take long.
 const CONNECTIONS: usize = 64;
 
-/// The load of `plan` in a closed loop against a server that does nothing, on the CPU after the generator's. Without TLS.
+/// The load of `plan` in a closed loop against a server that does nothing, on the CPU after the generator's. Without TLS and CURVE.
 ///
 /// # Errors
 /// The engine does not start.
@@ -43,7 +44,8 @@ pub fn against(plan: &Plan, server: &NullServer) -> Plan {
     let addr: SocketAddr = if plan.what.is_stream() { server.tcp() } else { server.udp() };
     let services = plan.targets.iter().flat_map(|target| target.services.clone()).collect();
     let address = Address { addr, name: addr.ip().to_string() };
-    Plan { targets: vec![Target { services, addrs: vec![address] }], tls: None, ..plan.clone() }
+    let targets = vec![Target { services, addrs: vec![address] }];
+    Plan { targets, security: Security::Open, ..plan.clone() }
 }
 
 /// Notes beside `outcome` what the check reached, and whether that was not much more.

@@ -5,11 +5,13 @@ use grenache_cli::tls::ClientTls;
 use grenache_peer::Json;
 
 use super::load::LoadOptions;
+use super::zeromq::CurveOptions;
 use crate::failure::{Exit, Failure};
 use crate::outcome::Service;
 use crate::payload::{MAX_PAYLOAD, Payload, Sizes};
-use crate::plan::{Target, Transport, What};
+use crate::plan::Target;
 use crate::run::Interrupt;
+use crate::what::{Form, Security, Transport, What};
 use crate::{services, targets};
 
 /// The longest value that a grape stores, bytes of JSON (BEP44 allows 1,000 bytes of bencoding).
@@ -21,8 +23,12 @@ const MAX_VALUE: usize = 990;
 #[derive(Debug, clap::Args)]
 pub(super) struct Rpc {
     /// How workers are called
-    #[arg(long, value_enum, default_value_t = Transport::Http)]
-    transport: Transport,
+    #[arg(long, value_enum, default_value_t = Over::Http)]
+    transport: Over,
+
+    /// How a request lies in the parts of a ZeroMQ message [default: array]
+    #[arg(long, value_enum, value_name = "FORM")]
+    zmq_form: Option<Form>,
 
     /// The worker; all services are called there
     #[arg(short, long, value_name = "HOST:PORT", required_unless_present = "grape")]
@@ -49,7 +55,21 @@ pub(super) struct Rpc {
     tls: ClientTls,
 
     #[command(flatten)]
+    curve: CurveOptions,
+
+    #[command(flatten)]
     load: LoadOptions,
+}
+
+/// What services are called over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Over {
+    /// HTTP/1.1, or HTTPS with --tls
+    Http,
+    /// WebSocket: many requests in flight on one connection, answered in any order
+    Ws,
+    /// ZeroMQ, likewise: a DEALER that connects to a ROUTER
+    Zmq,
 }
 
 /// Which services are asked for.
@@ -197,13 +217,20 @@ impl Rpc {
             Some(sizes) => Payload::Text(sizes),
             None => Payload::Value(value(&self.payload)?),
         };
+        let transport = match (self.transport, self.zmq_form) {
+            (Over::Http, None) => Transport::Http,
+            (Over::Ws, None) => Transport::Ws,
+            (Over::Zmq, form) => Transport::Zmq(form.unwrap_or(Form::Array)),
+            _ => return Err(Failure::usage("--zmq-form goes with --transport zmq alone")),
+        };
+        let tls = self.tls.config().map_err(|error| Failure::usage(error.to_string()))?;
+        let security = self.curve.security(self.transport == Over::Zmq, tls)?;
         let services = self.services.list();
         let targets = match &self.target {
             Some(target) => vec![Target { services, addrs: vec![targets::resolve(target)?] }],
             None => targets::look_up(self.grape, &services)?,
         };
-        let tls = self.tls.config().map_err(|error| Failure::usage(error.to_string()))?;
-        self.load.run(What::Rpc(payload, self.transport), targets, tls, interrupt)
+        self.load.run(What::Rpc(payload, transport), targets, security, interrupt)
     }
 }
 
@@ -230,7 +257,7 @@ impl Grape {
             Self::Get { key, api } => (What::GrapeGet(key), Vec::new(), api),
         };
         let addrs = vec![targets::resolve_grape(&api.grape)?];
-        api.load.run(what, vec![Target { services, addrs }], None, interrupt)
+        api.load.run(what, vec![Target { services, addrs }], Security::Open, interrupt)
     }
 }
 
@@ -242,7 +269,7 @@ impl Dht {
         };
         let addrs = vec![targets::resolve(&node.target)?];
         let targets = vec![Target { services: services.list(), addrs }];
-        node.load.run(what, targets, None, interrupt)
+        node.load.run(what, targets, Security::Open, interrupt)
     }
 }
 
@@ -252,7 +279,7 @@ impl Http {
         let tls = self.tls.config().map_err(|error| Failure::usage(error.to_string()))?;
         let what = What::Http { path: self.path, body: self.body.map(Bytes::from) };
         let targets = vec![Target { services: Vec::new(), addrs }];
-        self.load.run(what, targets, tls, interrupt)
+        self.load.run(what, targets, tls.into(), interrupt)
     }
 }
 
@@ -261,7 +288,7 @@ impl Echo {
         let addrs = vec![targets::resolve(&self.target)?];
         let tls = self.tls.config().map_err(|error| Failure::usage(error.to_string()))?;
         let targets = vec![Target { services: Vec::new(), addrs }];
-        self.load.run(What::Echo(self.size), targets, tls, interrupt)
+        self.load.run(What::Echo(self.size), targets, tls.into(), interrupt)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use grenache_engine::{DriverChoice, Idle};
-use grenache_peer::tls::ClientTls;
 
 use super::output::OutputOptions;
 use crate::failure::{Exit, Failure};
@@ -11,10 +10,11 @@ use crate::knee::{self, Search};
 use crate::null_server::NullServer;
 use crate::outcome::{Arrivals, Outcome, Pace, Service};
 use crate::payload::Payload;
-use crate::plan::{Address, End, Plan, Target, Transport, What};
+use crate::plan::{Address, End, Plan, Target};
 use crate::run::{Interrupt, run};
 use crate::self_check;
 use crate::threshold::Promise;
+use crate::what::{Security, Transport, What};
 
 /// Connections, or sockets, that are open unless another number is asked for.
 const CLOSED: usize = 16;
@@ -142,10 +142,10 @@ impl LoadOptions {
         self,
         what: What,
         targets: Vec<Target>,
-        tls: Option<ClientTls>,
+        security: Security,
         interrupt: &Interrupt,
     ) -> Result<Exit, Failure> {
-        let plan = self.plan(what, targets, tls)?;
+        let plan = self.plan(what, targets, security)?;
         let checked = match self.self_check {
             true => Some(self_check::check(&plan, interrupt)?),
             false => None,
@@ -183,12 +183,7 @@ impl LoadOptions {
         outcome
     }
 
-    fn plan(
-        &self,
-        what: What,
-        targets: Vec<Target>,
-        tls: Option<ClientTls>,
-    ) -> Result<Plan, Failure> {
+    fn plan(&self, what: What, targets: Vec<Target>, security: Security) -> Result<Plan, Failure> {
         let rate = self.rate.or(self.find_knee.then_some(1000.0));
         let pace = rate.map_or(Pace::Closed, |rate| Pace::Open { rate, arrivals: self.arrivals });
         let open = rate.is_some();
@@ -204,7 +199,7 @@ impl LoadOptions {
             }),
             end: self.requests.map_or(End::After(self.duration), End::Requests),
             timeout: self.timeout,
-            ..self.generator.plan(what, targets, tls)?
+            ..self.generator.plan(what, targets, security)?
         })
     }
 }
@@ -215,7 +210,7 @@ impl GeneratorOptions {
         &self,
         what: What,
         targets: Vec<Target>,
-        tls: Option<ClientTls>,
+        security: Security,
     ) -> Result<Plan, Failure> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         if let Some(pid) = self.server_pid {
@@ -226,7 +221,7 @@ impl GeneratorOptions {
         Ok(Plan {
             what,
             targets,
-            tls,
+            security,
             pace: Pace::Closed,
             connections: CLOSED,
             in_flight: 1,
@@ -253,7 +248,7 @@ impl SelfCheck {
         let services = vec![Service { name: "null".to_owned(), weight: 1.0 }];
         let nowhere = Address { addr: ([127, 0, 0, 1], 0).into(), name: "127.0.0.1".to_owned() };
         let targets = vec![Target { services, addrs: vec![nowhere] }];
-        let plan = self.load.plan(What::Rpc(payload, Transport::Http), targets, None)?;
+        let plan = self.load.plan(What::Rpc(payload, Transport::Http), targets, Security::Open)?;
         let server = NullServer::start(plan.first_cpu + plan.cores, plan.driver, plan.idle);
         let server = server.map_err(|error| Failure::failed(error.to_string()))?;
         let outcome = self.load.measure(&self_check::against(&plan, &server), interrupt)?;

@@ -4,6 +4,7 @@ mod ask;
 mod load;
 mod output;
 mod publications;
+mod zeromq;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -52,8 +53,8 @@ enum Command {
 
 /// Runs a server that does nothing but answer, for checks of load generators
 ///
-/// It answers RPC, the API of grapes, any other HTTP and WebSocket on a TCP port, and KRPC on a UDP port, prints both, and ends
-/// with SIGINT or SIGTERM.
+/// It answers RPC over HTTP, WebSocket and ZeroMQ, the API of grapes and any other HTTP on a TCP port, and KRPC on a UDP port,
+/// prints both, and ends with SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
 struct NullServerOptions {
     /// The CPU it runs on

@@ -9,19 +9,25 @@ use grenache_peer::publish::MAX_TOPIC;
 
 use super::load::{GeneratorOptions, at_least_one, rate, some_time, time};
 use super::output::OutputOptions;
+use super::zeromq::CurveOptions;
 use crate::failure::{Exit, Failure};
 use crate::outcome::Service;
 use crate::payload::MAX_PAYLOAD;
-use crate::plan::{End, Plan, Target, What};
+use crate::plan::{End, Plan, Target};
 use crate::publisher::{Publications, Publishing};
 use crate::run::{Interrupt, run};
 use crate::targets;
+use crate::what::{Feed, What};
 
 /// Listens to a publisher with many subscribers, and counts what they hear
 ///
-/// Any publisher over WebSocket, Node's included. Each subscriber has a connection of its own.
+/// Any publisher over WebSocket, Node's included, or over ZeroMQ. Each subscriber has a connection of its own.
 #[derive(Debug, clap::Args)]
 pub(super) struct Sub {
+    /// What the publisher speaks
+    #[arg(long, value_enum, default_value_t = Feed::Ws)]
+    transport: Feed,
+
     /// The publisher
     #[arg(short, long, value_name = "HOST:PORT", required_unless_present = "grape")]
     target: Option<String>,
@@ -44,9 +50,10 @@ pub(super) struct Sub {
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     stalled: usize,
 
-    /// Only messages whose topic begins with this, which is agreed upon with a publisher that knows topics
-    #[arg(long, value_name = "PREFIX")]
-    topic: Option<String>,
+    /// Only messages whose topic begins with this; over WebSocket that is agreed upon with a publisher that knows topics. May be
+    /// repeated
+    #[arg(long = "topic", value_name = "PREFIX")]
+    topics: Vec<String>,
 
     /// How long is measured: 10s, 500ms, 2m
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
@@ -62,6 +69,9 @@ pub(super) struct Sub {
 
     #[command(flatten)]
     tls: ClientTls,
+
+    #[command(flatten)]
+    curve: CurveOptions,
 
     #[command(flatten)]
     generator: GeneratorOptions,
@@ -144,7 +154,9 @@ impl Sub {
             None => targets::look_up(self.grape, &services)?,
         };
         let tls = self.tls.config().map_err(|error| Failure::usage(error.to_string()))?;
-        let what = What::Listen { topic: self.topic, stalled: self.stalled };
+        let security = self.curve.security(self.transport == Feed::Zmq, tls)?;
+        let (feed, topics) = (self.transport, self.topics);
+        let what = What::Listen { feed, topics, stalled: self.stalled };
         let plan = Plan {
             connections: self.subscribers,
             // Nothing is asked.
@@ -152,7 +164,7 @@ impl Sub {
             warm_up: self.warm_up,
             end: End::After(self.duration),
             timeout: self.timeout,
-            ..self.generator.plan(what, targets, tls)?
+            ..self.generator.plan(what, targets, security)?
         };
         let mut output = self.output.open(plan.pace, plan.warm_up, self.duration)?;
         output.begin("");

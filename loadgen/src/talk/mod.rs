@@ -1,11 +1,13 @@
 //! What is said on a connection: the place for another transport. Pure: bytes in, bytes and verdicts out.
 
 mod http;
+mod ids;
 mod krpc;
 mod question;
 #[cfg(test)]
 mod tests;
-mod websocket;
+pub(crate) mod websocket;
+pub(crate) mod zmtp;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,7 +19,8 @@ use crate::outcome::Fault;
 pub(crate) use http::Http;
 pub(crate) use krpc::{Krpc, Query};
 pub(crate) use question::{Question, Turns};
-pub(crate) use websocket::{Content, WebSocket};
+pub(crate) use websocket::WebSocket;
+pub(crate) use zmtp::Zmtp;
 
 /// One connection's conversation. The caller numbers its requests from 0 as it [`ask`](Self::ask)s them, and is told by number
 /// which one an answer is for.

@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use grenache_peer::Json;
-use grenache_peer::envelope;
 use grenache_transports::http::Field;
 use grenache_transports::http::client::Start;
 use grenache_transports::ws::handshake::{self, Answer, Key};
@@ -14,6 +13,7 @@ use grenache_transports::ws::{Close, Config, Connection, Event, Kind, Role, code
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::ids::Ids;
 use super::question::Turns;
 use super::{Answers, Broken, Heard, Talk, Verdict, quote};
 use crate::outcome::{Fault, Service};
@@ -39,8 +39,8 @@ enum Messages {
     Rpc { services: RefCell<Mix>, names: Vec<Json>, payloads: Turns<Json> },
     /// The same each time; right is the same.
     Echo(Bytes),
-    /// Nothing, but for the prefix of topics that are wanted; without one, all messages come raw.
-    Listen(Option<String>),
+    /// Nothing, but for the prefixes of topics that are wanted; without any, all messages come raw.
+    Listen(Vec<String>),
 }
 
 impl Content {
@@ -59,9 +59,9 @@ impl Content {
         Self::of(Messages::Echo(message.into()), seed)
     }
 
-    /// A subscription to a prefix of topics, or to whatever comes.
-    pub(crate) fn listen(topic: Option<String>, seed: u64) -> Self {
-        Self::of(Messages::Listen(topic), seed)
+    /// Subscriptions to prefixes of topics, or to whatever comes.
+    pub(crate) fn listen(topics: Vec<String>, seed: u64) -> Self {
+        Self::of(Messages::Listen(topics), seed)
     }
 
     fn of(kind: Messages, seed: u64) -> Self {
@@ -69,7 +69,10 @@ impl Content {
     }
 
     fn protocol(&self) -> Option<&'static str> {
-        matches!(self.kind, Messages::Listen(Some(_))).then_some(TOPICS)
+        match &self.kind {
+            Messages::Listen(topics) if !topics.is_empty() => Some(TOPICS),
+            _ => None,
+        }
     }
 
     fn draw<const COUNT: usize>(&self) -> [u8; COUNT] {
@@ -129,14 +132,16 @@ impl WebSocket {
 
     /// Says which topics are wanted, to a publisher that knows of any.
     fn subscribe(&mut self, knows: bool) -> Result<(), Broken> {
-        let Messages::Listen(Some(prefix)) = &self.content.kind else { return Ok(()) };
-        if !knows {
+        let Messages::Listen(topics) = &self.content.kind else { return Ok(()) };
+        if !knows && !topics.is_empty() {
             let why = "the publisher knows no topics: listen without --topic".into();
             return Err(Broken { fault: Fault::Wrong, why });
         }
-        let text = format!("+{prefix}");
-        let mask = Some(self.content.draw());
-        frame::write_message(&mut self.out, Kind::Text, mask, text.as_bytes());
+        for prefix in topics {
+            let text = format!("+{prefix}");
+            let mask = Some(self.content.draw());
+            frame::write_message(&mut self.out, Kind::Text, mask, text.as_bytes());
+        }
         Ok(())
     }
 
@@ -202,16 +207,9 @@ impl Talk for WebSocket {
         let mask = Some(self.content.draw());
         match &self.content.kind {
             Messages::Rpc { services, names, payloads } => {
-                let request = &mut self.request;
-                request.clear();
-                request.put_slice(b"[\"");
-                request.put_slice(&self.ids.of(number));
-                request.put_slice(b"\",");
-                request.put_slice(names[services.borrow_mut().draw()].as_bytes());
-                request.put_u8(b',');
-                request.put_slice(payloads.take().as_bytes());
-                request.put_u8(b']');
-                frame::write_message(out, Kind::Text, mask, request);
+                let name = &names[services.borrow_mut().draw()];
+                self.ids.write_request(number, name, payloads.take(), &mut self.request);
+                frame::write_message(out, Kind::Text, mask, &self.request);
             }
             Messages::Echo(message) => frame::write_message(out, Kind::Binary, mask, message),
             Messages::Listen(_) => {}
@@ -245,82 +243,5 @@ impl Talk for WebSocket {
 
     fn is_multiplexed(&self) -> bool {
         matches!(self.content.kind, Messages::Rpc { .. })
-    }
-}
-
-/// Ids of one connection's requests: UUIDs of version 4 to the server. The first eight digits are the number of the request and
-/// the rest is that of the connection, so an answer finds its request without a table.
-struct Ids {
-    rest: [u8; Ids::REST],
-}
-
-impl Ids {
-    const NUMBER: usize = 8;
-    const REST: usize = 28;
-    const LEN: usize = Ids::NUMBER + Ids::REST;
-
-    fn new(random: [u8; 16]) -> Self {
-        let random = u128::from_ne_bytes(random);
-        let of = |first: u32, bits: u32| random >> first & ((1 << bits) - 1);
-        let (a, b, c, node) = (of(0, 16), of(16, 12), of(28, 12), of(40, 48));
-        // Version and variant stand where they belong.
-        let rest = format!("-{a:04x}-4{b:03x}-a{c:03x}-{node:012x}").into_bytes();
-        Self { rest: rest.try_into().expect("as many digits as in every UUID") }
-    }
-
-    /// The id of a request.
-    fn of(&self, number: u64) -> [u8; Self::LEN] {
-        let mut id = [0; Self::LEN];
-        for (at, digit) in id[..Self::NUMBER].iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(number >> (28 - 4 * at)) as usize & 0xf];
-        }
-        id[Self::NUMBER..].copy_from_slice(&self.rest);
-        id
-    }
-
-    /// The lower 32 bits of the number of the request with this id.
-    fn number(&self, id: &[u8]) -> Option<u64> {
-        let (digits, rest) = id.split_first_chunk::<{ Self::NUMBER }>()?;
-        let value = |number: u64, digit: &u8| match digit {
-            b'0'..=b'9' => Some(number << 4 | u64::from(digit - b'0')),
-            b'a'..=b'f' => Some(number << 4 | u64::from(digit - b'a' + 10)),
-            _ => None,
-        };
-        if rest != self.rest {
-            return None;
-        }
-        digits.iter().try_fold(0, value)
-    }
-
-    /// Which request a message answers, and how. The usual form is compared as it stands, any other is taken apart.
-    fn judge(&self, message: &[u8]) -> Result<(u64, Verdict), Broken> {
-        if let Some(rest) = message.strip_prefix(b"[\"")
-            && let Some((id, rest)) = rest.split_at_checked(Self::LEN)
-            && rest.starts_with(b"\",null,")
-            && rest.ends_with(b"]")
-            && let Some(number) = self.number(id)
-        {
-            return Ok((number, Verdict::Right));
-        }
-        let wrong = |why: &str| {
-            let why = format!("{why}: {}", quote(message)).into();
-            Err(Broken { fault: Fault::Wrong, why })
-        };
-        let Ok(reply) = envelope::decode_reply(&Bytes::copy_from_slice(message)) else {
-            return wrong("a message that is no answer");
-        };
-        let number = match &reply.rid.as_bytes()[..] {
-            [b'"', id @ .., b'"'] => self.number(id),
-            _ => None,
-        };
-        let Some(number) = number else {
-            return wrong("the answer of another request");
-        };
-        let verdict = match reply.outcome {
-            Ok(_) => Verdict::Right,
-            Err(error) if reply.busy => Verdict::failed(Fault::Busy, error),
-            Err(error) => Verdict::failed(Fault::Remote, quote(error.as_bytes())),
-        };
-        Ok((number, verdict))
     }
 }

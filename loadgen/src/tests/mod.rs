@@ -6,6 +6,7 @@ mod faults;
 mod open;
 mod publications;
 mod websocket;
+mod zeromq;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -23,7 +24,8 @@ use crate::collector::Collector;
 use crate::core::{self, Report};
 use crate::outcome::{Environment, Outcome, Pace, Second, Service};
 use crate::payload::Payload;
-use crate::plan::{Address, End, Plan, Target, Transport, What};
+use crate::plan::{Address, End, Plan, Target};
+use crate::what::{Feed, Form, Security, Transport, What};
 
 const SERVER: [u8; 4] = [10, 0, 0, 1];
 const CLIENT: [u8; 4] = [10, 0, 0, 2];
@@ -66,7 +68,7 @@ pub(crate) fn plan() -> Plan {
             services: vec![Service { name: "rest:test".to_owned(), weight: 1.0 }],
             addrs: vec![Address { addr: addr(), name: "10.0.0.1".to_owned() }],
         }],
-        tls: None,
+        security: Security::Open,
         pace: Pace::Closed,
         connections: 1,
         in_flight: 1,

@@ -68,7 +68,8 @@ async fn publish(
 }
 
 fn listen(topic: Option<&str>, stalled: usize) -> Plan {
-    let what = What::Listen { topic: topic.map(str::to_owned), stalled };
+    let topics = topic.map(str::to_owned).into_iter().collect();
+    let what = What::Listen { feed: Feed::Ws, topics, stalled };
     Plan { what, connections: 10, in_flight: 0, end: End::After(secs(10)), ..plan() }
 }
 

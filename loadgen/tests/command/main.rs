@@ -12,3 +12,4 @@ mod stall;
 mod usage;
 mod websocket;
 mod workers;
+mod zeromq;

@@ -1,4 +1,4 @@
-//! A worker over HTTP and WebSocket that does as it is told with each request.
+//! A worker over HTTP, WebSocket and ZeroMQ that does as it is told with each request.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,8 @@ use grenache_engine::{
 use grenache_transports::http::{self, Connection, Event, date::Date, response};
 use grenache_transports::ws::handshake::{self, Offer};
 use grenache_transports::ws::{self, Role, frame};
+use grenache_transports::zmtp::curve::KeyPair;
+use grenache_transports::zmtp::{self, Mechanism, Metadata, Side, SocketType};
 use serde_json::Value;
 
 /// What it does about a request.
@@ -31,6 +33,16 @@ pub(crate) enum Act {
     Stop,
 }
 
+/// What it speaks.
+#[derive(Debug, Clone)]
+enum Speech {
+    Http,
+    /// And HTTP.
+    WebSocket,
+    /// With CURVE, if there are keys.
+    Zmtp(Option<KeyPair>),
+}
+
 /// A running server; dropping it ends it.
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
@@ -40,26 +52,42 @@ pub(crate) struct Server {
 impl Server {
     /// Asks `act` about each request, by its number and the time by the server's clock. Runs on the first CPU.
     pub(crate) fn start(act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static) -> Self {
-        Self::over(false, act)
+        Self::over(Speech::Http, act)
     }
 
     /// The same, and over WebSocket too for those who ask for it.
     pub(crate) fn websocket(act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static) -> Self {
-        Self::over(true, act)
+        Self::over(Speech::WebSocket, act)
     }
 
-    fn over(upgrades: bool, act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static) -> Self {
+    /// The same, over ZeroMQ; with CURVE, if there are `keys`.
+    pub(crate) fn zmtp(
+        keys: Option<KeyPair>,
+        act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        Self::over(Speech::Zmtp(keys), act)
+    }
+
+    fn over(speech: Speech, act: impl Fn(u64, Duration) -> Act + Send + Sync + 'static) -> Self {
         let tcp = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
         let config = Config { tcp, pinning: Pinning::From(0), ..Config::default() };
         let shared = Arc::new((act, AtomicU64::new(0), OnceLock::new()));
         let own = shared.clone();
         let runtime = Runtime::start(config, move |mut core: Core<()>| {
-            let shared = shared.clone();
+            let (shared, speech) = (shared.clone(), speech.clone());
             async move {
                 let listener = core.listeners.remove(0);
                 spawn_local(async move {
                     while let Ok((stream, _)) = listener.accept().await {
-                        spawn_local(serve(stream, upgrades, shared.clone()));
+                        match &speech {
+                            Speech::Http => drop(spawn_local(serve(stream, false, shared.clone()))),
+                            Speech::WebSocket => {
+                                drop(spawn_local(serve(stream, true, shared.clone())));
+                            }
+                            Speech::Zmtp(keys) => {
+                                drop(spawn_local(serve_zmtp(stream, keys.clone(), shared.clone())));
+                            }
+                        }
                     }
                 });
                 shutdown().await;
@@ -129,6 +157,53 @@ async fn serve_websocket<A: Fn(u64, Duration) -> Act>(stream: TcpStream, shared:
     }
 }
 
+/// The same as a ROUTER, for requests in one part and in three.
+async fn serve_zmtp<A: Fn(u64, Duration) -> Act>(
+    stream: TcpStream,
+    keys: Option<KeyPair>,
+    shared: Shared<A>,
+) {
+    let mechanism = match keys {
+        None => Mechanism::null(Side::Bind),
+        Some(keys) => Mechanism::curve_server(keys, [7; 96]),
+    };
+    let ours = Metadata::new(SocketType::Router).with("X-Grenache-Rpc", b"array").expect("a name");
+    let mut out = BytesMut::new();
+    let mut connection = zmtp::Connection::new(ours, mechanism, zmtp::Config::default(), &mut out);
+    while let Ok(Some(received)) = stream.recv().await {
+        let mut input = &received[..];
+        loop {
+            let request: Vec<Vec<u8>> = match connection.receive(&mut input, &mut out) {
+                Ok(Some(zmtp::Event::Message(message))) => {
+                    message.parts().map(<[u8]>::to_vec).collect()
+                }
+                Ok(Some(zmtp::Event::Credentials(_))) => {
+                    connection.accept(&mut out).expect("it was asked");
+                    continue;
+                }
+                Ok(Some(_)) => continue,
+                Ok(None) => break,
+                Err(_) => return stream.write(&out),
+            };
+            stream.write(&out);
+            out.clear();
+            match perform(&stream, &shared).await {
+                Then::Answer => {}
+                Then::Wait => continue,
+                Then::End => return,
+            }
+            let sent = match &request[..] {
+                [array] => connection.send(&[&answer(array)], &mut out),
+                [rid, _, payload] => connection.send(&[rid, payload], &mut out),
+                _ => panic!("no request: {request:?}"),
+            };
+            sent.expect("the handshake is over");
+        }
+        stream.write(&out);
+        out.clear();
+    }
+}
+
 /// What is left to do about a request.
 enum Then {
     Answer,
@@ -155,7 +230,7 @@ async fn perform<A: Fn(u64, Duration) -> Act>(stream: &TcpStream, shared: &Share
         }
         Act::Never => Then::Wait,
         Act::Garbage => {
-            // To a WebSocket, a frame with bits that nobody has agreed on.
+            // To a WebSocket and over ZeroMQ, a frame with bits that nobody has agreed on.
             stream.write(b"\x16\x03garbage\r\n\r\n");
             Then::Wait
         }
