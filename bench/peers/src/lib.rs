@@ -48,7 +48,8 @@ pub fn take_orders(mut run: impl FnMut(Order) -> Result<Tally, Failure>) -> Resu
     Ok(())
 }
 
-fn say(line: &str) -> io::Result<()> {
+/// Prints a line for whoever gives orders.
+pub fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

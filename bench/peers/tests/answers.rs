@@ -39,6 +39,28 @@ fn nats() {
     request_reply("peer-nats", Some(broker.addr));
 }
 
+/// As many messages are heard as are published; an order that is none; the end of the input.
+#[test]
+fn libzmq_publishes() {
+    let mut publisher = Started::new("peer-libzmq", &["publisher"]);
+    let said = publisher.line();
+    let addr = said.strip_prefix("{\"listening\":\"").and_then(|rest| rest.split('"').next());
+    let addr = addr.unwrap_or_else(|| panic!("it said {said:?}")).to_owned();
+    let mut subscriber = Started::new("peer-libzmq", &["subscriber", &addr]);
+    assert_eq!(subscriber.line(), "{\"ready\":true}\n");
+    for bytes in [64, 1024, 64] {
+        subscriber.say("hear");
+        publisher.say(&format!("publish 100 {bytes}"));
+        let published = number(&publisher.line(), "published").expect("a number");
+        let line = subscriber.line();
+        assert_eq!(number(&line, "heard"), Some(published), "{line}");
+        assert!(published > 0 && number(&line, "elapsed") > Some(0), "{line}");
+    }
+    subscriber.say("dance");
+    assert!(!subscriber.wait(), "a wrong order is an error");
+    publisher.ends();
+}
+
 /// Two requests at once, cut within the second's body, and a third on the same connection.
 fn http(program: &str) {
     let (server, addr) = listening(program, &["the answer"]);
