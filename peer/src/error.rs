@@ -94,7 +94,7 @@ pub enum Failure {
     Broken(String),
     /// An HTTP status other than 200, and the beginning of the body.
     Status(u16, String),
-    /// The answer is not HTTP.
+    /// The answer does not keep to the protocol.
     Malformed(String),
     /// The worker has as much to do as its limits allow, and has not begun the request.
     Busy,
@@ -209,7 +209,9 @@ impl fmt::Display for Failure {
             Failure::Broken(why) => write!(f, "the connection broke before the reply: {why}"),
             Failure::Status(status, body) if body.is_empty() => write!(f, "HTTP status {status}"),
             Failure::Status(status, body) => write!(f, "HTTP status {status}: {body}"),
-            Failure::Malformed(what) => write!(f, "the answer is not HTTP: {what}"),
+            Failure::Malformed(what) => {
+                write!(f, "the answer does not keep to the protocol: {what}")
+            }
             Failure::Busy => f.write_str("the worker is busy"),
         }
     }

@@ -1,7 +1,7 @@
 //! The Grenache peer library: services find each other through grapes and call each other directly, without a broker.
 //!
 //! A **worker** offers services by name and announces them to a grape. A **client** asks a grape who offers a service, picks one
-//! of the workers, and calls it over HTTP or WebSocket, with TLS or without. A **publisher** sends messages to all
+//! of the workers, and calls it over HTTP, WebSocket or ZeroMQ, with TLS or without. A **publisher** sends messages to all
 //! **subscribers** ([`publish`], [`subscribe`]). Each speaks what Node's `grenache-nodejs-http` and `grenache-nodejs-ws` speak,
 //! so either side may be that.
 //!
@@ -79,15 +79,16 @@
 //! # Limits
 //!
 //! Everything that another can make grow has a limit, a field of [`server::Config`], [`client::Config`], [`link::Config`],
-//! [`PoolConfig`], [`websocket::Config`], [`publish::Config`], [`subscribe::Config`] or [`handle::Config`]: sizes of heads, bodies and replies, before and after decompression; requests and
+//! [`PoolConfig`], [`websocket::Config`], [`zeromq::Config`], [`publish::Config`], [`subscribe::Config`] or [`handle::Config`]: sizes of heads, bodies and replies, before and after decompression; requests and
 //! connections at once; how long anything may take. Beyond them a request is refused, with an error that says so; whatever is
 //! refused has not run.
 //!
 //! # Transports
 //!
-//! A worker takes HTTP and WebSocket on its one port, and its handlers do not know which it was. A client uses what
-//! [`client::Config::transport`] says: HTTP has a connection for each request under way, WebSocket one for all. Headers, gzip of
-//! a single call, and streams are HTTP's.
+//! A worker takes HTTP, WebSocket and ZeroMQ on its one port, and its handlers do not know which it was. A client uses what
+//! [`client::Config::transport`] says: HTTP has a connection for each request under way, WebSocket and ZeroMQ have one for all.
+//! Headers, gzip of a single call, and streams are HTTP's; CURVE, which needs no certificates, is ZeroMQ's ([`zeromq::Security`],
+//! [`zeromq::Gate`]).
 //!
 //! # TLS
 //!

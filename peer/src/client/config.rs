@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::http;
-use crate::websocket;
+use crate::error::Error;
+use crate::{http, websocket, zeromq};
 
 /// How a destination is chosen among those that work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,7 +16,7 @@ pub enum Choice {
     Random,
 }
 
-/// What requests go over. A worker of ours takes both on the same port; one of Node's takes the one it was made for.
+/// What requests go over. A worker of ours takes all on the same port; one of Node's takes the one it was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
     /// HTTP, as grenache-nodejs-http: a connection for each request under way.
@@ -25,6 +25,22 @@ pub enum Transport {
     /// WebSocket, as grenache-nodejs-ws: all requests to a worker on one connection, answered in any order. Headers, compression
     /// of a single call, and streams are HTTP's.
     WebSocket,
+    /// ZeroMQ, to a worker's ROUTER socket: otherwise as [`WebSocket`](Self::WebSocket). Workers that are not ours are asked as
+    /// grenache-nodejs-zmq did; then payload and result are texts, see [`zeromq::Form`].
+    ZeroMq,
+}
+
+impl Transport {
+    /// # Errors
+    /// [`Error::Config`] if it is not HTTP, which alone has `what`.
+    pub(super) fn needs_http(self, what: &str) -> Result<(), Error> {
+        let name = match self {
+            Transport::Http => return Ok(()),
+            Transport::WebSocket => "WebSocket",
+            Transport::ZeroMq => "ZeroMQ",
+        };
+        Err(Error::Config(format!("{what} are HTTP's: not over {name}")))
+    }
 }
 
 /// Settings of a [`Client`](super::Client).
@@ -62,6 +78,8 @@ pub struct Config {
     pub pool: http::Config,
     /// WebSocket connections to workers.
     pub websocket: websocket::Config,
+    /// ZeroMQ connections to workers.
+    pub zeromq: zeromq::Config,
 }
 
 impl Default for Config {
@@ -82,6 +100,7 @@ impl Default for Config {
             map_concurrency: 64,
             pool: http::Config::default(),
             websocket: websocket::Config::default(),
+            zeromq: zeromq::Config::default(),
         }
     }
 }

@@ -40,7 +40,7 @@ use crate::http::Pool;
 use crate::json::Json;
 use crate::link::{Addresses, Link};
 use crate::tls::{ClientTls, Connector};
-use crate::websocket;
+use crate::{websocket, zeromq};
 use attempts::{Failure, Limit};
 use budget::Budget;
 pub use call::Call;
@@ -65,6 +65,7 @@ struct Inner {
     config: Config,
     pool: Pool,
     sockets: websocket::Pool,
+    zeromq: zeromq::Pool,
     rids: Rids,
     random: Random,
     destinations: Destinations,
@@ -84,6 +85,7 @@ impl Client {
             inner: Rc::new(Inner {
                 link,
                 sockets: websocket::Pool::new(config.websocket.clone(), connector.clone()),
+                zeromq: zeromq::Pool::new(config.zeromq.clone(), connector.clone()),
                 pool: Pool::new(config.pool.clone(), connector),
                 rids: Rids::new(),
                 random: Random::new(),
@@ -158,6 +160,7 @@ impl Client {
     /// Takes no further calls, and waits until those under way are done and their connections closed.
     pub async fn close(&self) {
         self.inner.sockets.close().await;
+        self.inner.zeromq.close().await;
         self.inner.pool.close().await;
     }
 }
@@ -189,9 +192,8 @@ impl Inner {
     }
 
     async fn prepare<'a>(&self, call: &'a Call, deadline: Duration) -> Result<Prepared<'a>, Error> {
-        if self.config.transport != Transport::Http && (call.gzip || !call.headers.is_empty()) {
-            let why = "headers and compression of a call are HTTP's: not over WebSocket";
-            return Err(Error::Config(why.into()));
+        if call.gzip || !call.headers.is_empty() {
+            self.config.transport.needs_http("headers and compression of a call")?;
         }
         Prepared::new(call, self.rids.draw(), deadline).await
     }
@@ -216,6 +218,11 @@ impl Inner {
                 Transport::WebSocket => {
                     let Prepared { rid, body, .. } = prepared;
                     let reply = self.sockets.ask(&to.target, *rid, body, limit.deadline).await;
+                    exchange::read_envelope(reply.map_err(failed)?, to.addr())?
+                }
+                Transport::ZeroMq => {
+                    let Prepared { rid, body, .. } = prepared;
+                    let reply = self.zeromq.ask(&to.target, *rid, body, limit.deadline).await;
                     exchange::read_envelope(reply.map_err(failed)?, to.addr())?
                 }
             };

@@ -14,7 +14,7 @@ use super::attempts::{Failure, Limit};
 use super::call::{Call, add_headers};
 use super::destinations::{Destination, Health, InFlight};
 use super::exchange::{self, read_reply};
-use super::{Client, Inner, Place, Transport};
+use super::{Client, Inner, Place};
 use crate::envelope::{self, in_ascii};
 use crate::error::Error;
 use crate::http::{Exchange, Failed, Outgoing};
@@ -114,9 +114,7 @@ impl Client {
     /// As [`request`](Self::request); [`Error::Config`] if action or headers cannot stand in a head.
     pub async fn stream(&self, call: StreamCall) -> Result<Stream, Error> {
         let inner = &self.inner;
-        if inner.config.transport != Transport::Http {
-            return Err(Error::Config("streams are HTTP's: not over WebSocket".into()));
-        }
+        inner.config.transport.needs_http("streams")?;
         let deadline = now().saturating_add(call.call.timeout);
         let place = inner.enter()?;
         let rid = call.rid.clone().unwrap_or_else(|| inner.rids.draw().to_json());

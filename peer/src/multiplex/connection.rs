@@ -49,7 +49,7 @@ pub(super) struct Connection<W: Wire> {
 impl<W: Wire> Connection<W> {
     /// A connection after its handshake, and what reads from it.
     pub(super) fn new(dialled: Dialled<W>, bounds: &Bounds) -> (Rc<Connection<W>>, Reader<W>) {
-        let Dialled { channel, wire, inbound, received, heartbeat } = dialled;
+        let Dialled { channel, wire, inbound, received, heartbeat, renewal } = dialled;
         let connection = Rc::new(Connection {
             channel,
             wire,
@@ -71,6 +71,8 @@ impl<W: Wire> Connection<W> {
             received,
             answers: BytesMut::new(),
             heartbeat,
+            renewal,
+            pinged: None,
             idle_timeout: bounds.idle_timeout,
             taken: 0,
             timer: None,
@@ -237,6 +239,9 @@ pub(super) struct Reader<W: Wire> {
     /// What the wire answers by itself.
     answers: BytesMut,
     heartbeat: Heartbeat,
+    renewal: Duration,
+    /// Since a ping was written: when something was last seen to leave, and how many bytes had been given to the channel then.
+    pinged: Option<(Duration, u64)>,
     idle_timeout: Duration,
     /// Bytes that the kernel had taken when that was a sign of life.
     taken: u64,
@@ -300,6 +305,7 @@ impl<W: Wire> Reader<W> {
                     connection.used.set(true);
                     connection.pending.answer(reply);
                 }
+                Said::Unreadable(rid, failed) => connection.pending.refuse(&rid, failed),
                 Said::Alive(ttl) => heartbeat.told(ttl, now()),
                 Said::Noise => {
                     tracing::debug!(peer = %connection.channel.peer_addr(), "no reply");
@@ -313,6 +319,11 @@ impl<W: Wire> Reader<W> {
                 answers.clear();
             }
         }
+    }
+
+    /// When something has to leave, because a ping has promised so.
+    fn promised(&self) -> Duration {
+        self.pinged.map_or(Duration::MAX, |(since, _)| since.saturating_add(self.renewal))
     }
 
     /// Pings a worker that says nothing, gives up one that does not answer, and closes what nobody uses. Ready if there is
@@ -335,10 +346,13 @@ impl<W: Wire> Reader<W> {
                 connection.close(Failed::Closed, |out| connection.wire.write_close(out));
                 return Poll::Ready(());
             }
+            let given = connection.given.get();
+            self.pinged = self.pinged.map(|last| if last.1 == given { last } else { (now, given) });
             match self.heartbeat.due(now) {
-                Due::Nothing => {}
-                Due::Ping => {
+                Due::Nothing if now < self.promised() => {}
+                Due::Nothing | Due::Ping => {
                     connection.control(|out| connection.wire.write_ping(out));
+                    self.pinged = Some((now, connection.given.get()));
                 }
                 Due::Dead => {
                     let why = Failure::Broken("it does not answer a ping".into());
@@ -347,7 +361,7 @@ impl<W: Wire> Reader<W> {
                     return Poll::Ready(());
                 }
             }
-            let next = self.heartbeat.next().min(idle);
+            let next = self.heartbeat.next().min(self.promised()).min(idle);
             // A timer that comes too early is set again then; so most answers leave it as it is.
             let set = |timer: &Sleep| timer.deadline() > now && timer.deadline() <= next;
             if self.timer.as_ref().is_some_and(set) {

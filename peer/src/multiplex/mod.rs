@@ -7,6 +7,8 @@ mod backlog;
 mod connection;
 mod pending;
 mod pool;
+#[cfg(test)]
+pub(crate) mod tests;
 mod wire;
 
 pub(crate) use pool::Pool;

@@ -61,11 +61,24 @@ impl Pending {
 
     /// An answer has come.
     pub(super) fn answer(&self, reply: Reply) {
-        let slot = rid(&reply.rid).and_then(|rid| self.slots.borrow_mut().remove(&rid));
-        match slot {
-            Some(slot) => slot.give(Ok(reply)),
-            None => tracing::debug!(rid = %reply.rid, "nobody waits for this answer any more"),
+        if let Some(slot) = self.take(&reply.rid) {
+            slot.give(Ok(reply));
         }
+    }
+
+    /// An answer has come that is none.
+    pub(super) fn refuse(&self, rid: &Json, failed: Failed) {
+        if let Some(slot) = self.take(rid) {
+            slot.give(Err(Unanswered { failed, unsent: false }));
+        }
+    }
+
+    fn take(&self, json: &Json) -> Option<Rc<Slot>> {
+        let slot = rid(json).and_then(|rid| self.slots.borrow_mut().remove(&rid));
+        if slot.is_none() {
+            tracing::debug!(rid = %json, "nobody waits for this answer any more");
+        }
+        slot
     }
 
     /// No answer will come any more. Of what was given to the connection the kernel has taken `taken` bytes. True if requests

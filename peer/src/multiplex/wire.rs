@@ -9,6 +9,7 @@ use crate::channel::{Channel, Received};
 use crate::envelope::Reply;
 use crate::error::Failure;
 use crate::http::{Failed, Target};
+use crate::json::Json;
 use crate::tls::Connector;
 
 /// How connections of one transport are made.
@@ -48,6 +49,8 @@ pub(crate) struct Dialled<W: Wire> {
     /// What has come after the handshake.
     pub(crate) received: Option<Received>,
     pub(crate) heartbeat: Heartbeat,
+    /// A ping names the time after which this side may be given up: if nothing has left for so long after it, it is renewed.
+    pub(crate) renewal: Duration,
 }
 
 /// What one connection speaks. What it writes has to leave in the order in which it was written, or not at all.
@@ -85,6 +88,8 @@ pub(crate) trait Wire: 'static {
 pub(crate) enum Said {
     /// The answer to a request.
     Reply(Reply),
+    /// An answer to the request of this id that cannot be read.
+    Unreadable(Json, Failed),
     /// A sign of life, and for how long the other side wants to be waited for after it; zero if it does not say.
     Alive(Duration),
     /// Something that answers nothing.

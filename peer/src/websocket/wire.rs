@@ -67,6 +67,7 @@ impl Dial for Dialer {
             inbound: Inbound { decoder, arena: Arena::default(), max_message },
             received,
             heartbeat: Heartbeat::new(ping_interval, ping_timeout, now()),
+            renewal: Duration::MAX,
         })
     }
 }

@@ -5,9 +5,11 @@
 
 mod config;
 mod connect;
+mod frames;
 mod gate;
 mod sealer;
 mod security;
+mod wire;
 
 pub use config::{Config, Form};
 pub(crate) use connect::{Met, connect};
@@ -16,6 +18,9 @@ pub use grenache_transports::zmtp::SocketType;
 pub use grenache_transports::zmtp::curve::{BadKey, KeyPair, PublicKey, SecretKey};
 pub(crate) use sealer::Sealer;
 pub use security::{Security, draw_keys};
+
+/// The connections of a core on which requests are under way.
+pub(crate) type Pool = crate::multiplex::Pool<wire::Dialer>;
 
 /// The property by which a worker says that it takes calls as arrays: [`Form::Array`].
 pub(crate) const RPC_PROPERTY: &str = "X-Grenache-Rpc";

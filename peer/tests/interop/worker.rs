@@ -96,6 +96,7 @@ pub(crate) fn node(transport: Transport) -> &'static str {
     match transport {
         Transport::Http => "http",
         Transport::WebSocket => "ws",
+        Transport::ZeroMq => panic!("these packages have no ZeroMQ"),
     }
 }
 

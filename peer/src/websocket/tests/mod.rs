@@ -13,9 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use grenache_engine::{
-    JoinHandle, TcpListener, TcpStream, now, sleep, spawn_local, timeout, yield_now,
-};
+use grenache_engine::{JoinHandle, TcpListener, now, sleep, spawn_local, timeout, yield_now};
 use grenache_transports::ws::{self, Deflater, Event, Kind, frame};
 
 use super::accept::accept;
@@ -23,19 +21,11 @@ use super::connect::Upgraded;
 use super::{Config, Pool, code};
 use crate::Failure;
 use crate::channel::Channel;
-use crate::envelope::{self, Reply, Rid, Rids};
+use crate::envelope;
 use crate::http::tests::{LONG, run};
 use crate::http::{Failed, Target};
 use crate::json::Json;
-
-/// A worker that treats every connection as a test wants.
-struct Site {
-    target: Target,
-    accepted: Rc<Cell<usize>>,
-    /// Connections that the worker's side still has.
-    open: Rc<Cell<usize>>,
-    accepting: JoinHandle<()>,
-}
+use crate::multiplex::tests::{Site, ask, ask_until, ask_well, number, start, text};
 
 impl Site {
     /// `script` is told which connection it has, from 0.
@@ -54,50 +44,9 @@ impl Site {
         })
     }
 
-    /// One that has connections as they come.
-    fn with<F, Fut>(any: SocketAddr, secure: bool, script: F) -> Site
-    where
-        F: Fn(TcpStream, usize) -> Fut + 'static,
-        Fut: Future<Output = ()> + 'static,
-    {
-        let listener = TcpListener::bind(any).expect("a free port");
-        let target = Target::peer(listener.local_addr(), secure);
-        let (accepted, open) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-        let (count, left) = (accepted.clone(), open.clone());
-        let accepting = spawn_local(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let number = count.get();
-                count.set(number + 1);
-                left.set(left.get() + 1);
-                let (script, left) = (script(stream, number), left.clone());
-                spawn_local(async move {
-                    script.await;
-                    left.set(left.get() - 1);
-                });
-            }
-        });
-        Site { target, accepted, open, accepting }
-    }
-
     /// One that answers every request with its payload.
     fn echo(any: SocketAddr) -> Site {
         Site::start(any, |peer, _| peer.echo())
-    }
-
-    /// Ends the pool and the worker, and makes sure that nothing of the former is left.
-    async fn end(self, pool: &Pool) {
-        timeout(LONG, pool.close()).await.expect("connections are left");
-        self.closed().await;
-        self.accepting.abort();
-    }
-
-    /// Waits until the worker has no connection any more.
-    async fn closed(&self) {
-        let end = now() + LONG;
-        while self.open.get() > 0 {
-            assert!(now() < end, "{} connections are not closed", self.open.get());
-            sleep(Duration::from_millis(5)).await;
-        }
     }
 }
 
@@ -204,48 +153,4 @@ impl Peer {
 
 fn pool() -> Pool {
     Pool::new(Config::default(), None)
-}
-
-/// A text of so many bytes, in which everything is somewhere else.
-fn text(length: usize) -> Json {
-    let letters =
-        (0..length as u32).map(|n| (b'a' + ((n ^ (n >> 7) ^ (n >> 15)) % 26) as u8) as char);
-    Json::of(&letters.collect::<String>()).expect("a text")
-}
-
-/// A request, to be made with [`ask`].
-fn request(payload: &Json) -> (Rid, Bytes) {
-    let rid = Rids::new().draw();
-    (rid, envelope::encode_request(&rid, "service", payload))
-}
-
-async fn ask_until(
-    pool: &Pool,
-    to: &Target,
-    payload: &Json,
-    deadline: Duration,
-) -> Result<Reply, Failed> {
-    let (rid, body) = request(payload);
-    let reply = pool.ask(to, rid, &body, deadline).await?;
-    assert!(rid.is(&reply.rid));
-    Ok(reply)
-}
-
-/// A call with much time.
-async fn ask(pool: &Pool, site: &Site, payload: &Json) -> Result<Reply, Failed> {
-    ask_until(pool, &site.target, payload, now() + LONG).await
-}
-
-async fn ask_well(pool: &Pool, site: &Site, payload: &Json) -> Json {
-    ask(pool, site, payload).await.expect("a reply").outcome.expect("a result")
-}
-
-/// The same in a task.
-fn start(pool: &Pool, site: &Site, payload: Json) -> JoinHandle<Result<Reply, Failed>> {
-    let (pool, to) = (pool.clone(), site.target.clone());
-    spawn_local(async move { ask_until(&pool, &to, &payload, now() + LONG).await })
-}
-
-fn number(number: usize) -> Json {
-    Json::of(&number).expect("a number")
 }
