@@ -3,19 +3,27 @@
 //! Requests go over it when [`client::Config::transport`](crate::client::Config) says so, and a worker takes it on its port as it
 //! takes HTTP and WebSocket. How calls and publications stand on the wire is in `docs/zmtp-rpc.md`.
 
+mod accept;
 mod config;
 mod connect;
 mod frames;
 mod gate;
+mod link;
+mod message;
 mod sealer;
 mod security;
 mod wire;
+#[cfg(test)]
+pub(crate) mod tests;
 
+pub(crate) use accept::accept;
 pub use config::{Config, Form};
 pub(crate) use connect::{Met, connect};
 pub use gate::Gate;
 pub use grenache_transports::zmtp::SocketType;
 pub use grenache_transports::zmtp::curve::{BadKey, KeyPair, PublicKey, SecretKey};
+pub(crate) use link::{Incoming, Link};
+pub use message::Message;
 pub(crate) use sealer::Sealer;
 pub use security::{Security, draw_keys};
 

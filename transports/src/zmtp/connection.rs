@@ -63,6 +63,7 @@ pub struct Connection {
     /// What the peer has said of itself: its greeting, then its metadata.
     peer: Vec<u8>,
     traffic: Traffic,
+    pongs: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,7 @@ impl Connection {
             state: State::Greeting,
             peer: Vec::new(),
             traffic: Traffic::default(),
+            pongs: 0,
         }
     }
 
@@ -233,6 +235,11 @@ impl Connection {
             return None;
         }
         Peer::read(&self.peer, self.version, self.ours.socket(), &self.config).ok()
+    }
+
+    /// How many PINGs were answered. Whoever answers has seen all that was sent before.
+    pub const fn pongs(&self) -> u64 {
+        self.pongs
     }
 
     /// Bytes kept of what is not complete; those of the last message still count until [`receive`](Self::receive) is called
@@ -439,6 +446,10 @@ impl Connection {
                 let (ttl, context) = command::read_ping(command.data)?;
                 put(&mut self.session, COMMAND, &[b"\x04PONG", context], output);
                 Ok(Some(Step::Ping(ttl)))
+            }
+            b"PONG" => {
+                self.pongs += 1;
+                Ok(None)
             }
             b"SUBSCRIBE" | b"CANCEL" if self.ours.socket().publishes() => {
                 Ok(Some(Step::Unit(Unit::Command(source))))

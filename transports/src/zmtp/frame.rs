@@ -139,7 +139,10 @@ mod tests {
             let header = if length < 256 { 2 } else { 9 };
             assert_eq!(output.len(), header + length + 2 + 3);
             assert_eq!(output[0], if length < 256 { 1 } else { 3 });
-            assert_eq!(Parts::new(&output).collect::<Vec<_>>(), [&part[..], b"end"]);
+            let mut parts = Parts::new(&output);
+            assert_eq!(parts.next(), Some(&part[..]));
+            assert_eq!(parts.rest(), b"\x00\x03end");
+            assert_eq!(parts.collect::<Vec<_>>(), [b"end"]);
         }
         let long = [2, 0, 0, 0, 0, 0, 0, 0, 1, b'x'];
         assert_eq!(Parts::new(&long).collect::<Vec<_>>(), [b"x"]);

@@ -253,6 +253,9 @@ fn subscriptions_go_in_the_form_the_peer_knows() {
         assert_eq!(connection.ping(Duration::from_millis(1), &mut output), Ok(minor == 1));
         let ping = wire::command("PING", &[0, 1]);
         assert_eq!(output[..], *if minor == 1 { &ping[..] } else { b"" });
+        assert_eq!(connection.pongs(), 0);
+        ours.feed(&mut connection, &wire::command("PONG", b""), &mut output, &mut vec![]);
+        assert_eq!(connection.pongs(), 1);
         assert!(!connection.is_encrypted());
     }
 }
