@@ -64,6 +64,7 @@ impl Contexts {
         subscribe: subscribe::Config,
         tls: Option<ClientTls>,
     ) -> Result<Contexts, Error> {
+        subscribe.check()?;
         let lists = grapes.iter().map(|list| Grape::list(list)).collect::<Result<Vec<_>, _>>()?;
         let grapes = lists.concat();
         match &tls {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -17,6 +18,8 @@ pub struct Stats {
     pub connections: u64,
     /// Messages received.
     pub received: u64,
+    /// Messages of ZeroMQ that have more than two parts, so that nobody knows what they are. They are left out.
+    pub malformed: u64,
 }
 
 /// Messages on their way from connections to whoever takes them.
@@ -86,6 +89,14 @@ impl Feed {
         self.waiting.borrow_mut().push_back(message);
         self.update(|stats| stats.received += 1);
         self.wake_reader();
+    }
+
+    /// Something has come that is no message of a publisher's.
+    pub(super) fn malformed(&self, from: SocketAddr) {
+        if self.stats.get().malformed == 0 {
+            tracing::warn!("{from} publishes messages of more than two parts: they are left out");
+        }
+        self.update(|stats| stats.malformed += 1);
     }
 
     /// Ready when a connection may read on; it is woken as well when the topics change.

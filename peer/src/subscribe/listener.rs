@@ -2,25 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use grenache_engine::{JoinHandle, sleep, spawn_local};
 
 use super::Shared;
 use super::feed::Feed;
-use super::message::Message;
+use super::{websocket, zeromq};
 use crate::backoff::Random;
+use crate::client::Transport;
 use crate::error::Error;
-use crate::http::Target;
-use crate::publish::{PROTOCOL, add_topic, remove_topic};
-use crate::websocket::{Masks, Socket, connect};
-
-/// As Node asks for it.
-const PATH: &str = "/ws";
 
 /// As good as no limit.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -102,68 +95,42 @@ async fn listen_again(shared: Rc<Shared>, to: SocketAddr, feed: Rc<Feed>) {
 
 /// Listens until the connection ends. Says whether it had been made.
 async fn listen(shared: &Shared, to: SocketAddr, feed: &Rc<Feed>) -> (bool, Error) {
-    let config = &shared.config.websocket;
-    let target = Target::peer(to, shared.tls.is_some());
-    let connected = connect(&target, PATH, Some(PROTOCOL), config, shared.tls.as_ref()).await;
-    let mut socket = match connected {
-        Ok(upgraded) => Socket::new(upgraded, Some(Masks::new()), config),
-        Err(failure) => return (false, Error::Request { to, failure }),
-    };
-    feed.update(|stats| stats.connections += 1);
-    let mut connected = Connected { feed: feed.clone(), counted: false };
-    let topical = socket.has_protocol();
-    let mut said = Said::default();
-    if !topical {
-        connected.count();
+    match shared.config.transport {
+        Transport::ZeroMq => zeromq::listen(shared, to, feed).await,
+        _ => websocket::listen(shared, to, feed).await,
     }
-    let error = poll_fn(|context| {
-        loop {
-            if topical {
-                said.catch_up(feed, &mut socket);
-            }
-            if topical && socket.pongs() > 0 {
-                connected.count();
-            }
-            if feed.poll_room(context).is_pending() {
-                return Poll::Pending;
-            }
-            match socket.poll_recv(context) {
-                Poll::Ready(Ok(Some(message))) => {
-                    feed.push(Message::read(to, message.kind, message.data, topical));
-                }
-                Poll::Ready(Ok(None)) => return Poll::Ready(Error::Closed { to }),
-                Poll::Ready(Err(error)) => return Poll::Ready(error),
-                Poll::Pending if topical && socket.pongs() > 0 && !connected.counted => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    })
-    .await;
-    (true, error)
 }
 
 /// What the publisher was told of topics.
 #[derive(Default)]
-struct Said {
+pub(super) struct Said {
     version: u64,
     topics: BTreeSet<String>,
 }
 
+/// What it is to be told.
+pub(super) enum Say<'a> {
+    Add(&'a str),
+    Remove(&'a str),
+    /// That it has heard all there was to say at first.
+    Ping,
+}
+
 impl Said {
-    fn catch_up(&mut self, feed: &Feed, socket: &mut Socket) {
+    pub(super) fn catch_up(&mut self, feed: &Feed, mut say: impl FnMut(Say<'_>)) {
         if self.version == feed.version() {
             return;
         }
         let wanted = feed.topics();
         for topic in wanted.difference(&self.topics) {
-            socket.send_text(&add_topic(topic));
+            say(Say::Add(topic));
         }
         for topic in self.topics.difference(&wanted) {
-            socket.send_text(&remove_topic(topic));
+            say(Say::Remove(topic));
         }
         if self.version == 0 {
             // When it is answered, all that was said before is known there.
-            socket.ping();
+            say(Say::Ping);
         }
         self.version = feed.version();
         self.topics = wanted;
@@ -171,13 +138,23 @@ impl Said {
 }
 
 /// A publisher that is counted as connected, as long as this lives.
-struct Connected {
+pub(super) struct Connected {
     feed: Rc<Feed>,
     counted: bool,
 }
 
 impl Connected {
-    fn count(&mut self) {
+    /// A connection that was made, on which the topics are still to be said.
+    pub(super) fn new(feed: &Rc<Feed>) -> Connected {
+        feed.update(|stats| stats.connections += 1);
+        Connected { feed: feed.clone(), counted: false }
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    pub(super) fn count(&mut self) {
         if !std::mem::replace(&mut self.counted, true) {
             self.feed.found();
         }

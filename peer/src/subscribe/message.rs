@@ -7,13 +7,14 @@ use grenache_transports::ws::Kind;
 use memchr::memchr;
 
 use crate::publish::TOPIC_END;
+use crate::zeromq;
 
 /// A message of a publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// What it was published under. A publisher of Node's knows no topics.
+    /// What it was published under. A publisher of Node's knows no topics; over ZeroMQ a message of one part has none.
     pub topic: Option<String>,
-    /// Text, which is UTF-8, or any bytes.
+    /// Text, which is UTF-8, or any bytes. ZeroMQ does not say: there it is text if it is UTF-8.
     pub kind: Kind,
     /// The message.
     pub data: Bytes,
@@ -30,6 +31,21 @@ impl Message {
             topic = Some(String::from_utf8_lossy(&before[..end]).into_owned());
         }
         Message { topic, kind, data, from }
+    }
+
+    /// Takes a message of ZeroMQ: a topic and what was published, or that alone. Of more parts nobody knows what they are.
+    pub(super) fn from_parts(from: SocketAddr, message: zeromq::Message) -> Option<Message> {
+        let (first, rest) = message.split_first();
+        let (topic, data) = match rest.map(zeromq::Message::split_first) {
+            None => (None, first),
+            Some((data, None)) => (Some(String::from_utf8_lossy(&first).into_owned()), data),
+            Some((_, Some(_))) => return None,
+        };
+        let kind = match std::str::from_utf8(&data) {
+            Ok(_) => Kind::Text,
+            Err(_) => Kind::Binary,
+        };
+        Some(Message { topic, kind, data, from })
     }
 
     /// The message, if it is a text.

@@ -1,4 +1,4 @@
-//! Listening to publishers: ours with topics, and Node's `PeerPub`.
+//! Listening to publishers: ours with topics, Node's `PeerPub`, and PUB sockets of ZeroMQ.
 //!
 //! ```no_run
 //! use grenache_peer::{Handle, Subscribe, handle};
@@ -17,6 +17,10 @@ mod config;
 mod feed;
 mod listener;
 mod message;
+#[cfg(test)]
+mod tests;
+mod websocket;
+mod zeromq;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -86,8 +90,9 @@ impl Subscriber {
     /// connected to over TLS.
     ///
     /// # Errors
-    /// [`Error::Tls`] if the TLS settings cannot be used.
+    /// [`Error::Tls`] if the TLS settings cannot be used; [`Error::Config`] for [`Transport::Http`](crate::Transport::Http).
     pub fn new(link: Link, config: Config, tls: Option<&ClientTls>) -> Result<Subscriber, Error> {
+        config.check()?;
         let tls = tls.map(Connector::new).transpose()?;
         Ok(Subscriber { shared: Rc::new(Shared { link, config, tls }) })
     }
