@@ -7,32 +7,27 @@ use grenache_engine::timeout;
 use grenache_transports::zmtp::{Connection, Event, Metadata};
 
 use super::{Config, Gate, Met};
-use crate::channel::{Channel, Received};
+use crate::channel::Channel;
 use crate::error::Failure;
 
 /// Goes through the handshake on a connection that was accepted, within [`Config::connect_timeout`], and lets in whom `gate` does.
-/// This side is what `metadata` says, or, where the other side's type asks for it, one of `others`. What has come already, to
-/// find out that it is ZMTP, is `received`. Dropping the future closes the connection.
+/// This side is what `metadata` says. Dropping the future closes the connection.
 pub(crate) async fn accept(
     channel: Channel,
-    received: Option<Received>,
     metadata: Metadata,
-    others: &[Metadata],
     gate: &Gate,
     config: &Config,
 ) -> Result<Met, Failure> {
     let limit = config.connect_timeout;
     let mut out = BytesMut::new();
     let connection = Connection::new(metadata, gate.mechanism(), config.limits(), &mut out);
-    let connection = others.iter().cloned().fold(connection, Connection::or);
-    let met = timeout(limit, meet(channel, received, connection, out, gate));
+    let met = timeout(limit, meet(channel, connection, out, gate));
     let late = || Failure::Broken(format!("the ZMTP handshake was not done within {limit:?}"));
     met.await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn meet(
     channel: Channel,
-    mut received: Option<Received>,
     mut connection: Connection,
     mut out: BytesMut,
     gate: &Gate,
@@ -40,13 +35,8 @@ async fn meet(
     let broken = |why: &dyn std::fmt::Display| Failure::Broken(why.to_string());
     loop {
         channel.write(&out.split());
-        let data = match received.take() {
-            Some(data) => Some(data),
-            None => poll_fn(|context| channel.poll_recv(context))
-                .await
-                .map_err(|error| broken(&error))?,
-        };
-        let Some(mut data) = data else {
+        let received = poll_fn(|context| channel.poll_recv(context)).await;
+        let Some(mut data) = received.map_err(|error| broken(&error))? else {
             return Err(broken(&"closed in the middle of the ZMTP handshake"));
         };
         let mut input = &data[..];

@@ -52,7 +52,7 @@ pub(crate) async fn accept(
 ) -> Result<Met, Failure> {
     let (stream, _) = listener.accept().await.expect("a connection");
     let channel = Channel::Plain(stream);
-    super::accept(channel, None, Metadata::new(socket), &[], gate, config).await
+    super::accept(channel, Metadata::new(socket), gate, config).await
 }
 
 pub(crate) async fn connect(
