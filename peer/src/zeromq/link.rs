@@ -14,10 +14,10 @@ use grenache_transports::{Due, Heartbeat};
 
 use super::message::Message;
 use super::{Config, Met};
+use crate::arena::Arena;
 use crate::channel::{Channel, Received};
 use crate::error::{Error, Failure};
 use crate::outbox::Outbox;
-use crate::websocket::Arena;
 
 /// From this length on, bytes are handed over instead of copied.
 const HAND_OVER: usize = 16 * 1024;

@@ -12,9 +12,9 @@ mod link;
 mod message;
 mod sealer;
 mod security;
-mod wire;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wire;
 
 pub(crate) use accept::accept;
 pub use config::{Config, Form};
