@@ -34,7 +34,7 @@ use grenache_transports::ws::Kind;
 
 use crate::client::{self, Call, Client, StreamCall, Transport};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::publish::{Data, Publisher};
 use crate::server::{Reply, Request, Services, StreamRequest};
 use crate::subscribe::{Message, Subscribe, Subscription};
@@ -164,6 +164,8 @@ async fn carry(
     }
     match client.request(call).await {
         Ok(result) => Ok(result.into()),
+        // So a caller that knows another way may take it.
+        Err(error) if is_busy(&error) => Ok(Reply::busy()),
         Err(error) => Err(told(&error, service)),
     }
 }
@@ -254,13 +256,20 @@ fn carried<'a>(
     })
 }
 
+/// Whether there was too much to do, for the bridge or those behind, so that nobody has begun.
+fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Busy(_) | Error::Request { failure: Failure::Busy, .. })
+}
+
 /// What a caller is told: what a handler has said as it is, and of everything else what it was and where.
 fn told(error: &Error, service: &str) -> String {
     if let Error::Remote(text) = error {
         return text.clone();
     }
-    let (code, text) = (error.code(), error.to_string());
-    let text = text.strip_prefix(code).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
+    let text = error.to_string();
+    let text =
+        text.strip_prefix(error.code()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
+    let code = if is_busy(error) { "ERR_BUSY" } else { error.code() };
     format!("{code}: '{service}' behind the bridge: {text}")
 }
 
@@ -292,7 +301,6 @@ async fn publish_again(mut heard: Subscription, publisher: Publisher) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Failure;
 
     #[test]
     fn it_does_not_look_for_itself() {
@@ -329,6 +337,10 @@ mod tests {
         assert_eq!(
             told(Error::Request { to, failure: Failure::Connect("refused".into()) }),
             "ERR_REQUEST_GENERIC: 'a' behind the bridge: 127.0.0.1:1: no connection: refused"
+        );
+        assert_eq!(
+            told(Error::Request { to, failure: Failure::Busy }),
+            format!("ERR_BUSY: 'a' behind the bridge: 127.0.0.1:1: {}", Failure::Busy)
         );
         assert_eq!(
             told(Error::Grape("No nodes to query".into())),

@@ -12,7 +12,7 @@ use super::Server;
 use super::compress::{self, Inflated};
 use super::flow::Stream;
 use super::owed::{self, Flight, Sent, What, drop_quietly, poll_work};
-use super::reply::{self, Answer};
+use super::reply::{self, Answer, Reply};
 use super::request::{Origin, Request, header_text};
 use super::services::{Found, StreamHandler};
 use super::stream::StreamRequest;
@@ -178,6 +178,9 @@ impl Server {
         };
         // The request is done with; its place goes with the answer.
         flight.resize(0);
+        if let Ok(Reply { busy: true, .. }) = outcome {
+            return Answer::error(503, &rid, BUSY);
+        }
         let body = compress::deflate(reply::envelope(&rid, &outcome)).await;
         Answer { status: 200, body }
     }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use grenache_transports::http::{Error, Head, Persistence, Version};
 
 use super::Config;
+use super::dispatch::BUSY;
 use super::flow::Stream;
 use super::held::Held;
 use super::reply::{Answer, Reply};
@@ -83,7 +84,12 @@ impl Owed {
             What::Call { rid, work, flight } => {
                 if let Poll::Ready(outcome) = poll_work(work, &flight.counters, context) {
                     let rid = std::mem::take(rid);
-                    self.replace(What::Outcome { rid, outcome });
+                    self.replace(match outcome {
+                        Ok(Reply { busy: true, .. }) => {
+                            What::Answer(Answer::error(503, &rid, BUSY))
+                        }
+                        outcome => What::Outcome { rid, outcome },
+                    });
                 }
             }
             What::Job(job) => {

@@ -13,21 +13,31 @@ pub(super) const HAND_OVER: usize = 16 * 1024;
 
 /// What a handler answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply(pub(super) Json);
+pub struct Reply {
+    pub(super) result: Json,
+    /// There is no result: the request has not been begun.
+    pub(super) busy: bool,
+}
 
 impl Reply {
+    /// That the request has not been begun because there is too much to do, as a server says beyond its limits; so it may be sent
+    /// elsewhere. For handlers that have nothing of their own to do with a request but to pass it on.
+    pub fn busy() -> Reply {
+        Reply { result: Json::null(), busy: true }
+    }
+
     /// A value, written as JSON.
     ///
     /// # Errors
     /// As [`Json::of`].
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Reply, Error> {
-        Json::of(value).map(Reply)
+        Json::of(value).map(Reply::from)
     }
 }
 
 impl From<Json> for Reply {
     fn from(json: Json) -> Reply {
-        Reply(json)
+        Reply { result: json, busy: false }
     }
 }
 
@@ -62,7 +72,8 @@ pub(super) fn length(rid: &Json, result: &Json) -> usize {
 /// The envelope of what a handler gave.
 pub(super) fn envelope(rid: &Json, outcome: &Result<Reply, String>) -> Bytes {
     let mut out = BytesMut::new();
-    envelope::encode_reply(&mut out, rid, outcome.as_ref().map(|reply| &reply.0).map_err(|e| &**e));
+    let outcome = outcome.as_ref().map(|reply| &reply.result).map_err(String::as_str);
+    envelope::encode_reply(&mut out, rid, outcome);
     out.freeze()
 }
 
@@ -81,7 +92,7 @@ impl Form<'_> {
         outcome: &Result<Reply, String>,
     ) -> Option<Bytes> {
         match outcome {
-            Ok(Reply(result)) if length(rid, result) < HAND_OVER => {
+            Ok(Reply { result, .. }) if length(rid, result) < HAND_OVER => {
                 let length = length(rid, result);
                 self.head(out, 200, length);
                 let start = out.len();

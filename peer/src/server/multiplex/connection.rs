@@ -22,6 +22,7 @@ use crate::server::dispatch::{NOT_FOUND, PARSE};
 use crate::server::held::Held;
 use crate::server::owed::{self, Flight, drop_quietly, poll_work};
 use crate::server::patience::{Patience, Wait};
+use crate::server::reply::Reply;
 use crate::server::request::{Origin, Peer, Request, Visitor};
 use crate::server::services::Found;
 use crate::zeromq::Sealer;
@@ -287,7 +288,7 @@ impl<W: Wire> Connection<W> {
                     Poll::Pending => self.calls.run((rid, back), work, flight),
                     Poll::Ready(outcome) => {
                         drop_quietly(work);
-                        self.wire.write_reply(&mut self.outbox, &rid, &back, &outcome);
+                        self.write(&rid, &back, &outcome);
                     }
                 };
             }
@@ -295,6 +296,14 @@ impl<W: Wire> Connection<W> {
             None => NOT_FOUND,
         };
         self.wire.write_reply(out, &rid, &back, &Err(refusal.to_owned()));
+    }
+
+    /// Writes what a handler gave.
+    fn write(&mut self, rid: &Json, back: &W::Back, outcome: &Result<Reply, String>) {
+        match outcome {
+            Ok(Reply { busy: true, .. }) => self.wire.write_busy(&mut self.outbox, rid, back),
+            outcome => self.wire.write_reply(&mut self.outbox, rid, back, outcome),
+        }
     }
 
     /// A place among the requests in hand.
@@ -311,7 +320,7 @@ impl<W: Wire> Connection<W> {
     fn answer(&mut self) {
         while !self.outbox.is_full() && !self.leaving {
             let Some(((rid, back), outcome)) = self.calls.done() else { break };
-            self.wire.write_reply(&mut self.outbox, &rid, &back, &outcome);
+            self.write(&rid, &back, &outcome);
         }
         if !self.outbox.is_full() && !self.leaving {
             self.wire.write_owed(&mut self.outbox.small);

@@ -115,7 +115,7 @@ impl Wire for WebSocket {
         (): &(),
         outcome: &Result<Reply, String>,
     ) {
-        if let (None, Ok(Reply(result))) = (&self.deflater, outcome) {
+        if let (None, Ok(Reply { result, .. })) = (&self.deflater, outcome) {
             let length = reply::length(rid, result);
             if length < HAND_OVER {
                 frame::write_message_header(&mut out.small, Kind::Text, length);

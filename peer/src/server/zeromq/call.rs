@@ -69,7 +69,7 @@ pub(super) fn decode_frames(message: &Bytes) -> Result<envelope::Request<'_>, Ma
 /// The result part of an answer of two parts.
 pub(super) fn encode_result(outcome: &Result<Reply, String>) -> Bytes {
     match outcome {
-        Ok(Reply(result)) => match result.to::<String>() {
+        Ok(Reply { result, .. }) => match result.to::<String>() {
             Ok(text) => text.into(),
             Err(_) => result.as_bytes().clone(),
         },

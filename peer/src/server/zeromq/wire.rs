@@ -202,7 +202,7 @@ impl Wire for ZeroMq {
         if let Form::Frames(id) = form {
             return self.send(out, envelope, Some(id), call::encode_result(outcome));
         }
-        if let Ok(Reply(result)) = outcome
+        if let Ok(Reply { result, .. }) = outcome
             && !self.connection.borrow().is_encrypted()
         {
             let length = reply::length(rid, result);
