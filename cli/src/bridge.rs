@@ -6,14 +6,15 @@ use std::time::Duration;
 use grenache_engine::signal::StopSignals;
 use grenache_peer::bridge::{self, Route};
 use grenache_peer::publish::{self, Publisher};
-use grenache_peer::{Worker, client, worker};
+use grenache_peer::{Worker, server, subscribe, worker};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::output::{self, Output};
 use crate::tls::{ClientTls, ServerTls, WorkerTls};
 use crate::transport::Transport;
+use crate::zeromq::{ClientZmq, ServerZmq, WorkerZmq};
 
 /// Offers services of workers that speak one transport on all transports, on one port, until stopped
 ///
@@ -61,6 +62,12 @@ pub(crate) struct Bridge {
 
     #[command(flatten)]
     worker_tls: WorkerTls,
+
+    #[command(flatten)]
+    zmq: ServerZmq,
+
+    #[command(flatten)]
+    worker_zmq: WorkerZmq,
 }
 
 #[derive(Serialize)]
@@ -79,15 +86,19 @@ impl Bridge {
             to: self.workers()?,
             timeout: Duration::from_millis(self.timeout),
         })?;
+        let transport = self.transport()?;
+        let security = ClientZmq::from(&self.worker_zmq).security(transport, output)?;
         let config = worker::Config {
             listen: self.listen,
             grapes: network.grapes.clone(),
             cores: usize::from(self.cores),
             tls: self.tls.config()?,
             client_tls: ClientTls::from(&self.worker_tls).config()?,
-            client: client::Config {
-                transport: self.transport()?.into(),
-                ..client::Config::default()
+            server: server::Config { gate: self.zmq.gate(output)?, ..server::Config::default() },
+            client: network::client_config(transport, security.clone()),
+            subscribe: match self.publications {
+                true => network::subscribe_config(transport, security),
+                false => subscribe::Config::default(),
             },
             ..worker::Config::default()
         };

@@ -6,9 +6,11 @@ use grenache_peer::{Call, Handle};
 
 use crate::exit::Failure;
 use crate::network::Network;
+use crate::output::Output;
 use crate::payload;
 use crate::tls::ClientTls;
 use crate::transport::Transport;
+use crate::zeromq::ClientZmq;
 
 /// A service, a payload and how to get it there.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,15 +41,23 @@ pub(crate) struct CallOptions {
 
     #[command(flatten)]
     tls: ClientTls,
+
+    #[command(flatten)]
+    zmq: ClientZmq,
 }
 
 impl CallOptions {
     /// What makes the call, and the call.
     ///
     /// # Errors
-    /// A payload that is no JSON, a file of the TLS options that cannot be used.
-    pub(crate) fn prepare(&self, network: &Network) -> Result<(Handle, Call), Failure> {
+    /// A payload that is no JSON, a file of the TLS or ZeroMQ options that cannot be used.
+    pub(crate) fn prepare(
+        &self,
+        network: &Network,
+        output: &Output,
+    ) -> Result<(Handle, Call), Failure> {
         let tls = self.tls.config()?;
+        let security = self.zmq.security(self.transport, output)?;
         let payload = payload::read(&self.payload)?;
         let mut call =
             Call::new(&self.service, payload).timeout(Duration::from_millis(self.timeout));
@@ -57,6 +67,6 @@ impl CallOptions {
         if self.wait {
             call = call.wait_for_service();
         }
-        Ok((network.caller(tls, self.transport)?, call))
+        Ok((network.caller(tls, self.transport, security)?, call))
     }
 }

@@ -28,3 +28,4 @@ mod subscribe;
 pub mod tls;
 mod topic;
 mod transport;
+mod zeromq;

@@ -41,7 +41,7 @@ struct Line<'a> {
 
 impl Map {
     pub(crate) fn run(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
-        let (handle, call) = self.call.prepare(network)?;
+        let (handle, call) = self.call.prepare(network, output)?;
         let limit = self.limit.map(|limit| limit as usize);
         let (mut replied, mut failed) = (0, 0);
         for (worker, result) in handle.map(call, limit).wait()? {

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use grenache_engine::signal::StopSignals;
 use grenache_peer::Worker;
 use grenache_peer::publish::{self, Publisher};
+use grenache_peer::server;
 use grenache_peer::worker::Config;
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ use crate::network::Network;
 use crate::output::{self, Output};
 use crate::tls::ServerTls;
 use crate::topic;
+use crate::transport::Feed;
+use crate::zeromq::ServerZmq;
 
 /// A longer line is refused.
 const MAX_LINE: u64 = 8 * 1024 * 1024;
@@ -30,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Publishes each line of standard input as a message, until that ends
 ///
-/// Subscribers are `grenache sub`, Node's PeerSub, and any WebSocket client. Prints `publishing <service> on <address>` to
+/// Subscribers are `grenache sub`, Node's PeerSub, any WebSocket client, and SUB sockets of ZeroMQ. Prints `publishing <service> on <address>` to
 /// standard error as soon as the network knows it, and at the end what was published. On SIGINT (Ctrl-C) or SIGTERM it ends
 /// as well, when what it has read has left.
 #[derive(Debug, clap::Args)]
@@ -70,8 +73,15 @@ pub(crate) struct Publish {
     #[arg(long, value_enum, default_value_t = Overflow::DropOldest)]
     overflow: Overflow,
 
+    /// How subscribers may listen, both on the same port
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Feed::Ws, Feed::Zmq])]
+    transport: Vec<Feed>,
+
     #[command(flatten)]
     tls: ServerTls,
+
+    #[command(flatten)]
+    zmq: ServerZmq,
 }
 
 /// What becomes of messages for a subscriber that does not keep up.
@@ -123,6 +133,12 @@ impl Publish {
             listen: SocketAddr::new(self.bind, self.port),
             grapes: network.grapes.clone(),
             tls,
+            server: server::Config {
+                websocket: self.transport.contains(&Feed::Ws),
+                zeromq: self.transport.contains(&Feed::Zmq),
+                gate: self.zmq.gate(output)?,
+                ..server::Config::default()
+            },
             ..Config::default()
         };
         let (service, attached) = (self.service.clone(), publisher.clone());

@@ -23,7 +23,7 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn run(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
-        let (handle, call) = self.call.prepare(network)?;
+        let (handle, call) = self.call.prepare(network, output)?;
         let mut call = call.attempts(self.retry + 1);
         if self.idempotent {
             call = call.idempotent();

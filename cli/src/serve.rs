@@ -17,6 +17,7 @@ use crate::output::{self, Output};
 use crate::payload;
 use crate::tls::ServerTls;
 use crate::transport::Transport;
+use crate::zeromq::ServerZmq;
 
 /// Offers a service until stopped: an echo, a fixed reply, or a shell command
 ///
@@ -69,11 +70,14 @@ pub(crate) struct Serve {
     cores: u8,
 
     /// How clients may speak, all on the same port
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Transport::Http, Transport::Ws])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Transport::ALL)]
     transport: Vec<Transport>,
 
     #[command(flatten)]
     tls: ServerTls,
+
+    #[command(flatten)]
+    zmq: ServerZmq,
 }
 
 /// What answers requests.
@@ -127,6 +131,8 @@ impl Serve {
             server: server::Config {
                 http: self.transport.contains(&Transport::Http),
                 websocket: self.transport.contains(&Transport::Ws),
+                zeromq: self.transport.contains(&Transport::Zmq),
+                gate: self.zmq.gate(output)?,
                 ..server::Config::default()
             },
             ..Config::default()

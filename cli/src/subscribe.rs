@@ -12,10 +12,12 @@ use crate::network::Network;
 use crate::output::{self, Output};
 use crate::tls::ClientTls;
 use crate::topic;
+use crate::transport::{Feed, Transport};
+use crate::zeromq::ClientZmq;
 
 /// Prints each message that a publisher of the service sends, one a line
 ///
-/// It waits for a publisher, `grenache pub` or Node's PeerPub, and for another one when that is gone.
+/// It waits for a publisher, `grenache pub`, Node's PeerPub or a PUB socket of ZeroMQ, and for another one when that is gone.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Subscribe {
     /// The service
@@ -43,8 +45,15 @@ pub(crate) struct Subscribe {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
 
+    /// How publishers are listened to
+    #[arg(long, value_enum, default_value_t = Feed::Ws)]
+    transport: Feed,
+
     #[command(flatten)]
     tls: ClientTls,
+
+    #[command(flatten)]
+    zmq: ClientZmq,
 }
 
 /// What the thread that listens tells.
@@ -71,7 +80,9 @@ enum Data<'a> {
 impl Subscribe {
     pub(crate) fn run(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
         output::log_warnings();
-        let handle = network.handle(self.tls.config()?)?;
+        let transport = Transport::from(self.transport);
+        let security = self.zmq.security(transport, output)?;
+        let handle = network.subscriber(self.tls.config()?, transport, security)?;
         let mut wanted = subscribe::Subscribe::new(&self.service);
         for topic in &self.topic {
             wanted = wanted.topic(topic);

@@ -9,6 +9,13 @@ pub(crate) enum Transport {
     Http,
     /// WebSocket, as grenache-nodejs-ws
     Ws,
+    /// ZeroMQ (ZMTP 3.1), as grenache-nodejs-zmq or our own peers
+    Zmq,
+}
+
+impl Transport {
+    /// All of them.
+    pub(crate) const ALL: [Transport; 3] = [Transport::Http, Transport::Ws, Transport::Zmq];
 }
 
 impl From<Transport> for grenache_peer::Transport {
@@ -16,6 +23,25 @@ impl From<Transport> for grenache_peer::Transport {
         match transport {
             Transport::Http => grenache_peer::Transport::Http,
             Transport::Ws => grenache_peer::Transport::WebSocket,
+            Transport::Zmq => grenache_peer::Transport::ZeroMq,
+        }
+    }
+}
+
+/// How publishers and subscribers speak to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Feed {
+    /// WebSocket, as grenache-nodejs-ws
+    Ws,
+    /// ZeroMQ, PUB to SUB
+    Zmq,
+}
+
+impl From<Feed> for Transport {
+    fn from(feed: Feed) -> Transport {
+        match feed {
+            Feed::Ws => Transport::Ws,
+            Feed::Zmq => Transport::Zmq,
         }
     }
 }
