@@ -30,12 +30,17 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// Tells where a server listens, and ends the process when standard input does.
 pub fn listening(addr: SocketAddr) -> io::Result<()> {
     say(&format!("listening {addr}"))?;
+    end_with_input();
+    Ok(())
+}
+
+/// Ends the process when standard input does.
+pub fn end_with_input() {
     thread::spawn(|| {
         // A broken input is an end of it too.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         process::exit(0);
     });
-    Ok(())
 }
 
 /// Takes orders until standard input ends; `run` does what each says.

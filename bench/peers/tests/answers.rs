@@ -49,16 +49,15 @@ fn libzmq_publishes() {
     let mut subscriber = Started::new("peer-libzmq", &["subscriber", &addr]);
     assert_eq!(subscriber.line(), "{\"ready\":true}\n");
     for bytes in [64, 1024, 64] {
-        subscriber.say("hear");
-        publisher.say(&format!("publish 100 {bytes}"));
+        publisher.say(&format!("feed 100 {bytes}"));
         let published = number(&publisher.line(), "published").expect("a number");
         let line = subscriber.line();
         assert_eq!(number(&line, "heard"), Some(published), "{line}");
         assert!(published > 0 && number(&line, "elapsed") > Some(0), "{line}");
     }
-    subscriber.say("dance");
-    assert!(!subscriber.wait(), "a wrong order is an error");
-    publisher.ends();
+    publisher.say("dance");
+    assert!(!publisher.wait(), "a wrong order is an error");
+    subscriber.ends();
 }
 
 /// Two requests at once, cut within the second's body, and a third on the same connection.

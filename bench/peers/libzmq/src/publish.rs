@@ -1,8 +1,8 @@
 //! A publisher that publishes as fast as its subscribers take it, and a subscriber that counts.
 //!
-//! The publisher is an XPUB, which is a PUB that is told of its subscribers. It takes orders as `grenache_bench`'s does, `publish
-//! <ms> <bytes>`, and awaits a subscriber first. At its high-water mark it waits instead of dropping, so nothing is lost: an empty
-//! message, which ends a window, comes after all others. To the order `hear` the subscriber says how many there were before it.
+//! The publisher is an XPUB, which is a PUB that is told of its subscribers. It takes orders as `grenache_bench`'s does, `feed <ms>
+//! <bytes>`, awaits a subscriber first, and ends a window by an empty message. At its high-water mark it waits instead of
+//! dropping, so nothing is lost. The subscriber says how many messages came before each empty one.
 
 use std::ffi::c_int;
 use std::io;
@@ -23,6 +23,7 @@ const SUBSCRIBED: u8 = 1;
 /// Publishes what it is ordered to.
 pub(crate) fn publish() -> Result<(), Failure> {
     let mut socket = socket(SocketType::XPUB)?;
+    socket.set_rcvtimeo(peers::TIMEOUT.as_millis() as i32)?;
     never_drop(&mut socket)?;
     let addr = bind(&socket)?;
     peers::say(&format!(r#"{{"listening":"{addr}"}}"#))?;
@@ -30,8 +31,8 @@ pub(crate) fn publish() -> Result<(), Failure> {
     for line in io::stdin().lines() {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
-        let ["publish", millis, bytes] = words[..] else {
-            return Err(format!("what is {line:?}? An order reads: publish <ms> <bytes>").into());
+        let ["feed", millis, bytes] = words[..] else {
+            return Err(format!("what is {line:?}? An order reads: feed <ms> <bytes>").into());
         };
         let (window, message) =
             (Duration::from_millis(millis.parse()?), vec![b'x'; bytes.parse()?]);
@@ -51,17 +52,15 @@ pub(crate) fn publish() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Listens to all, and tells what it has heard when it is ordered to.
+/// Listens to all, and tells what it has heard.
 pub(crate) fn listen(publisher: &str) -> Result<(), Failure> {
     let socket = socket(SocketType::SUB)?;
     socket.set_subscribe(b"")?;
     socket.connect(&format!("tcp://{publisher}"))?;
+    peers::end_with_input();
     peers::say(r#"{"ready":true}"#)?;
     let mut message = Message::new();
-    for line in io::stdin().lines() {
-        if line? != "hear" {
-            return Err("an order reads: hear".into());
-        }
+    loop {
         socket.recv(&mut message, 0)?;
         let (start, mut heard) = (Instant::now(), 0_u64);
         while !message.is_empty() {
@@ -71,17 +70,14 @@ pub(crate) fn listen(publisher: &str) -> Result<(), Failure> {
         let elapsed = start.elapsed().as_nanos();
         peers::say(&format!(r#"{{"heard":{heard},"elapsed":{elapsed}}}"#))?;
     }
-    Ok(())
 }
 
-/// A socket that gives up waiting for the other side after a while, and waits at the end for nobody.
+/// A socket that gives up sending after a while if the other side takes nothing, and waits at the end for nobody.
 fn socket(kind: SocketType) -> Result<Socket, Failure> {
     let socket = Context::new().socket(kind)?;
     socket.set_sndhwm(HIGH_WATER)?;
     socket.set_rcvhwm(HIGH_WATER)?;
-    let timeout = peers::TIMEOUT.as_millis() as i32;
-    socket.set_sndtimeo(timeout)?;
-    socket.set_rcvtimeo(timeout)?;
+    socket.set_sndtimeo(peers::TIMEOUT.as_millis() as i32)?;
     socket.set_linger(0)?;
     Ok(socket)
 }
