@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use grenache_peer::tls::ClientTls;
-use grenache_transports::zmtp::curve::{KeyPair, PublicKey};
+use grenache_peer::zeromq::{KeyPair, PublicKey};
 
 use crate::payload::Payload;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use grenache_peer::tls::ClientTls;
-use grenache_transports::zmtp::curve::{KeyPair, PublicKey, SecretKey};
+use grenache_peer::zeromq::{KeyPair, PublicKey, SecretKey, draw_keys};
 
 use crate::failure::Failure;
 use crate::what::{Curve, Security};
@@ -30,7 +30,7 @@ impl CurveOptions {
             (Some(server), None) if zmq => {
                 let keys = match &self.curve_key {
                     Some(file) => read(file)?,
-                    None => SecretKey::new(rand::random()).into(),
+                    None => draw_keys(),
                 };
                 Ok(Security::Curve(Curve { server, keys }))
             }

@@ -56,6 +56,28 @@ fn subscribers_are_given_what_they_take_and_nothing_is_dropped() {
 }
 
 #[test]
+fn subscribers_over_zeromq_hear_the_same() {
+    let (publishing, addr) = publisher("-n 10 --topic trades.BTCUSD -d 1h -w 0s");
+    let sub = |topic: &str| {
+        let options = "--transport zmq -n 5 -d 1h -w 0s --quiet --json -";
+        Running::start(loadgen(&format!("sub -t {addr} --topic {topic} --topic quotes. {options}")))
+    };
+    let (listening, others) = (sub("trades."), sub("news."));
+    let report = measure(&format!("sub -t {addr} -n 5 --topic trades. -d 500ms -w 100ms")).json(0);
+    assert!(report["heard"]["fewest"].as_u64() > Some(10), "over WebSocket: {report}");
+    drop(publishing);
+    listening.signal("INT");
+    let report = listening.end().json(130);
+    let [messages, bytes, fewest] =
+        ["messages", "bytes", "fewest"].map(|key| report["heard"][key].as_u64().unwrap());
+    assert!(fewest > 100, "{report}");
+    // A message is its topic and 100 bytes, a part each.
+    assert_eq!((bytes, &report["load"]["transport"]), (messages * (100 + 13), &json!("zmq")));
+    others.signal("INT");
+    assert_eq!(others.end().json(130)["heard"]["messages"], 0);
+}
+
+#[test]
 fn the_summary_says_what_was_heard() {
     let (publishing, addr) = publisher("-n 3 --rate 100 -d 2s -w 0s");
     let ended = crate::process::run(loadgen(&format!("sub -t {addr} -n 3 -d 1s -w 0s")));

@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
+use grenache_peer::server::Reply;
+use grenache_peer::{Worker, worker};
 use grenache_transports::zmtp::curve::{KeyPair, SecretKey};
 use serde_json::json;
 
@@ -29,6 +31,25 @@ fn a_worker_is_called_on_one_connection_in_both_forms() {
         assert_eq!((&requests["answered"], &load["connections"]), (&json!(2000), &json!(1)));
         assert_eq!((&load["transport"], &load["in_flight"]), (&json!(name), &json!(64)));
         assert_eq!(requests["connections"], 0, "none is made anew");
+    }
+}
+
+#[test]
+fn our_worker_is_called_on_the_port_of_http() {
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let config = worker::Config { listen, ..worker::Config::default() };
+    let worker = Worker::start(config, |_, services| {
+        services.add("echo", |request| async move {
+            Ok::<_, grenache_peer::Error>(Reply::from(request.payload().clone()))
+        });
+    });
+    let worker = worker.unwrap();
+    for form in ["array", "frames"] {
+        let rpc = format!("rpc -t {} --transport zmq --zmq-form {form} -n 64", worker.addr());
+        let report = measure(&format!("{rpc} -S echo --requests 2000 --size 2-4096")).json(0);
+        assert_eq!(report["requests"]["answered"], 2000, "{report}");
+        let missing = measure(&format!("{rpc} -S nobody --requests 2000")).json(1);
+        assert_eq!(missing["requests"]["failed"], json!({ "remote": 2000 }), "{missing}");
     }
 }
 
