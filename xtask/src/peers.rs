@@ -11,7 +11,7 @@ use crate::{debian, setup};
 const PEERS: [&str; 6] = ["axum", "fastwebsockets", "hyper", "libzmq", "nats", "tonic"];
 
 /// The parts of the comparison that need them.
-const PARTS: [&str; 3] = ["http-servers", "request-reply", "websocket"];
+const PARTS: [&str; 4] = ["http-servers", "request-reply", "websocket", "zeromq"];
 
 /// Builds all that build, and tells why one is not there, as `<peer>: <why>`.
 pub(crate) fn build() -> Vec<String> {

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use grenache_peer::{Publisher, Worker, publish, worker};
+use clap::Parser;
+use grenache_peer::zeromq::{Gate, SecretKey};
+use grenache_peer::{Publisher, Worker, publish, server, worker};
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -15,10 +17,25 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Messages between two waits for all that was sent to have left; the same as Node's.
 const AT_ONCE: u64 = 16;
 
-/// Says where it listens, then takes orders from standard input, `publish <ms> <bytes> [<per second>]`, a line each, and says in
-/// JSON what came of it. Without a rate it publishes as fast as its subscribers take the messages.
+/// Bytes, with some for each message's place, that are published between two such waits if there is one subscriber; below what
+/// may wait for it before messages are dropped.
+const AT_ONCE_BYTES: usize = 256 * 1024;
+const PLACE: usize = 80;
+
+/// Publishes to whoever connects, over WebSocket or ZeroMQ. Says where it listens, then takes orders from standard input, a line
+/// each, and says in JSON what came of it.
+///
+/// `publish <ms> <bytes> [<per second>]`: without a rate it publishes as fast as its subscribers take the messages. `feed <ms>
+/// <bytes>` likewise, to one subscriber, which is awaited first; an empty message says that it is over.
+#[derive(Parser)]
+struct Arguments {
+    /// ZeroMQ is encrypted with CURVE, by this secret key (Z85).
+    #[arg(long, allow_hyphen_values = true)]
+    curve: Option<SecretKey>,
+}
+
 fn main() -> ExitCode {
-    match run() {
+    match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("publisher: {error}");
@@ -27,26 +44,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
+fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let publisher = Publisher::new(publish::Config::default());
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let attached = publisher.clone();
-    let config = worker::Config { listen, ..worker::Config::default() };
+    let curve = |secret: SecretKey| Gate::Curve { keys: secret.into(), allow: None };
+    let gate = arguments.curve.map_or(Gate::Null, curve);
+    let server = server::Config { gate, ..server::Config::default() };
+    let config = worker::Config { listen, server, ..worker::Config::default() };
     let worker =
         Worker::start(config, move |_, services| services.publish("bench:pub", &attached))?;
     say(&json!({ "listening": worker.addr().to_string() }))?;
     for line in io::stdin().lines() {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
-        let (window, bytes, rate) = match words[..] {
-            ["publish", millis, bytes] => (millis.parse()?, bytes.parse()?, None),
-            ["publish", millis, bytes, rate] => {
-                (millis.parse()?, bytes.parse()?, Some(rate.parse::<u64>()?))
+        let published = match words[..] {
+            ["publish", millis, bytes, ref rate @ ..] if rate.len() < 2 => {
+                let rate = rate.first().map(|rate| rate.parse::<u64>()).transpose()?;
+                let message = "x".repeat(bytes.parse()?);
+                publish(&publisher, &message, Duration::from_millis(millis.parse()?), rate)?
+            }
+            ["feed", millis, bytes] => {
+                let message = "x".repeat(bytes.parse()?);
+                feed(&publisher, &message, Duration::from_millis(millis.parse()?))?
             }
             _ => return Err(format!("what is {line:?}?").into()),
         };
-        let message = "x".repeat(bytes);
-        let published = publish(&publisher, &message, Duration::from_millis(window), rate)?;
         say(&json!({ "published": published }))?;
     }
     worker.stop();
@@ -74,6 +97,28 @@ fn publish(
             }
         }
     }
+    Ok(published)
+}
+
+fn feed(
+    publisher: &Publisher,
+    message: &str,
+    window: Duration,
+) -> Result<u64, grenache_peer::Error> {
+    while publisher.stats().listening == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let at_once = (AT_ONCE_BYTES / (message.len() + PLACE)) as u64;
+    let start = Instant::now();
+    let mut published = 0;
+    while start.elapsed() < window {
+        for _ in 0..at_once {
+            publisher.publish_blocking("", message)?;
+        }
+        published += at_once;
+        publisher.flush_blocking();
+    }
+    publisher.publish_blocking("", "")?;
     Ok(published)
 }
 

@@ -13,8 +13,9 @@ use clap::Parser;
 use grenache_bench::yardstick::announce;
 use grenache_engine::{Idle, spawn_local};
 use grenache_peer::client::{self, Call, Client};
-use grenache_peer::server::{Reply, Request};
+use grenache_peer::server::{self, Reply, Request};
 use grenache_peer::tls::{Authorities, ClientTls, Clients, Identity, ServerTls};
+use grenache_peer::zeromq::{self, Gate, KeyPair, SecretKey, Security};
 use grenache_peer::{Handle, Json, Worker, handle, worker};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -44,18 +45,31 @@ struct Setting {
     /// What the core does when there is nothing to do: park, spin or spin:<µs>.
     #[arg(long, default_value = "park")]
     idle: Idle,
-    /// What the client's requests go over, http or ws; a worker takes both.
+    /// What the client's requests go over, http, ws or zmq; a worker takes them all.
     #[arg(long, default_value = "http")]
     transport: Transport,
     /// A folder with ca.pem, and cert.pem and key.pem of this side. The other side must show a certificate of that authority.
     #[arg(long)]
     tls: Option<PathBuf>,
+    /// The worker takes connections without TLS too.
+    #[arg(long, requires = "tls")]
+    plain: bool,
+    /// The worker takes HTTP alone.
+    #[arg(long)]
+    http_only: bool,
+    /// ZeroMQ is encrypted with CURVE. The worker has this secret key (Z85), the client knows the public one that belongs to it.
+    #[arg(long, allow_hyphen_values = true)]
+    curve: Option<SecretKey>,
+    /// Bytes of what the client sends; "hello" without it.
+    #[arg(long)]
+    size: Option<usize>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Transport {
     Http,
     Ws,
+    Zmq,
 }
 
 impl From<Transport> for grenache_peer::Transport {
@@ -63,7 +77,23 @@ impl From<Transport> for grenache_peer::Transport {
         match transport {
             Transport::Http => grenache_peer::Transport::Http,
             Transport::Ws => grenache_peer::Transport::WebSocket,
+            Transport::Zmq => grenache_peer::Transport::ZeroMq,
         }
+    }
+}
+
+impl Setting {
+    fn gate(&self) -> Gate {
+        let curve = |secret: SecretKey| Gate::Curve { keys: secret.into(), allow: None };
+        self.curve.clone().map_or(Gate::Null, curve)
+    }
+
+    fn security(&self) -> Security {
+        let curve = |secret: SecretKey| {
+            let server = KeyPair::from(secret).public;
+            Security::Curve { server, keys: zeromq::draw_keys() }
+        };
+        self.curve.clone().map_or(Security::Null, curve)
     }
 }
 
@@ -92,6 +122,13 @@ fn serve(setting: &Setting) -> Result<(), Box<dyn Error>> {
         grapes: vec![format!("http://{}", setting.grape)],
         idle: setting.idle,
         tls: tls.transpose()?,
+        server: server::Config {
+            plain: setting.plain,
+            websocket: !setting.http_only,
+            zeromq: !setting.http_only,
+            gate: setting.gate(),
+            ..server::Config::default()
+        },
         ..worker::Config::default()
     };
     let service = setting.service.clone();
@@ -119,9 +156,15 @@ fn ask(setting: &Setting) -> Result<(), Box<dyn Error>> {
         grapes: vec![format!("http://{}", setting.grape)],
         idle: setting.idle,
         client_tls: tls.transpose()?,
-        client: client::Config { transport: setting.transport.into(), ..Default::default() },
+        client: client::Config {
+            transport: setting.transport.into(),
+            zeromq: zeromq::Config { security: setting.security(), ..zeromq::Config::default() },
+            ..client::Config::default()
+        },
         ..handle::Config::default()
     })?;
+    let payload =
+        Json::of(&setting.size.map_or_else(|| "hello".to_owned(), |size| "x".repeat(size)))?;
     say(&json!({ "ready": true }))?;
     for line in io::stdin().lines() {
         let line = line?;
@@ -129,9 +172,11 @@ fn ask(setting: &Setting) -> Result<(), Box<dyn Error>> {
         let said = match words[..] {
             ["run", flying, millis] => {
                 let (flying, window) = (flying.parse()?, Duration::from_millis(millis.parse()?));
-                let service = setting.service.clone();
-                handle
-                    .run(async move |context| run(&context.client, &service, flying, window).await)
+                let call = Call::new(&setting.service, payload.clone()).timeout(TIMEOUT);
+                let payload = payload.clone();
+                handle.run(async move |context| {
+                    run(&context.client, &call, &payload, flying, window).await
+                })
             }
             ["find", service] => {
                 let service = service.to_owned();
@@ -147,7 +192,8 @@ fn ask(setting: &Setting) -> Result<(), Box<dyn Error>> {
 /// Keeps so many requests in flight for so long, then waits for those that are out.
 async fn run(
     client: &Client,
-    service: &str,
+    call: &Call,
+    payload: &Json,
     flying: usize,
     window: Duration,
 ) -> Result<Value, grenache_peer::Error> {
@@ -156,11 +202,15 @@ async fn run(
     let start = Instant::now();
     let tasks: Vec<_> = (0..flying)
         .map(|_| {
-            let (client, service, times) = (client.clone(), service.to_owned(), times.clone());
+            let (client, times) = (client.clone(), times.clone());
+            let (call, payload) = (call.clone(), payload.clone());
             spawn_local(async move {
                 loop {
                     let asked = Instant::now();
-                    hello(&client, &service).await?;
+                    let reply = client.request(call.clone()).await?;
+                    if reply != payload {
+                        return Err(grenache_peer::Error::Remote(format!("it replied {reply}")));
+                    }
                     let answered = Instant::now();
                     times.borrow_mut().saturating_record((answered - asked).as_nanos() as u64);
                     if answered - start >= window {
@@ -181,15 +231,6 @@ async fn run(
         "p50": times.value_at_percentile(50.0),
         "p99": times.value_at_percentile(99.0),
     }))
-}
-
-async fn hello(client: &Client, service: &str) -> Result<(), grenache_peer::Error> {
-    let payload = Json::from_text("\"hello\"")?;
-    let reply = client.request(Call::new(service, payload.clone()).timeout(TIMEOUT)).await?;
-    if reply != payload {
-        return Err(grenache_peer::Error::Remote(format!("it replied {reply}")));
-    }
-    Ok(())
 }
 
 async fn find(client: &Client, service: &str) -> Result<Value, grenache_peer::Error> {

@@ -13,6 +13,7 @@ mod cores;
 mod drawing;
 mod driven;
 mod echo;
+mod feed;
 mod figures;
 mod folder;
 mod http;
@@ -26,6 +27,7 @@ mod model;
 mod nats;
 mod nginx;
 mod peers;
+mod publisher;
 mod report;
 mod request_reply;
 mod ring;
@@ -33,6 +35,7 @@ mod rpc;
 mod scaling;
 mod tls;
 mod websocket;
+mod zeromq;
 
 use report::Report;
 
@@ -95,6 +98,8 @@ enum Part {
     RequestReply,
     /// Echoes over WebSocket against fastwebsockets, and our publisher against Node's.
     Websocket,
+    /// Calls and publications over ZeroMQ against libzmq, CURVE, and HTTP on a port that takes everything.
+    Zeromq,
     /// The same work on one core and on all, and what is to be expected of more.
     Scaling,
 }
@@ -156,7 +161,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     grenache_bench::server::pin_load()?;
     let mut report = Report::new(machine::describe(&plan));
     type Run = fn(&Plan, &mut Report) -> io::Result<()>;
-    let parts: [(Part, Run); 12] = [
+    let parts: [(Part, Run); 13] = [
         (Part::Echo, echo::tcp),
         (Part::Udp, echo::udp),
         (Part::Latency, latency::run),
@@ -168,6 +173,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         (Part::HttpServers, http_servers::run),
         (Part::RequestReply, request_reply::run),
         (Part::Websocket, websocket::run),
+        (Part::Zeromq, zeromq::run),
         (Part::Scaling, scaling::run),
     ];
     for (part, run) in parts {

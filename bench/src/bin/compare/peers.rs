@@ -27,6 +27,7 @@ const ANNOUNCED: Duration = Duration::from_secs(10);
 pub(crate) enum Transport {
     Http,
     WebSocket,
+    ZeroMq,
 }
 
 impl Transport {
@@ -35,6 +36,7 @@ impl Transport {
         match self {
             Self::Http => "http",
             Self::WebSocket => "ws",
+            Self::ZeroMq => "zmq",
         }
     }
 }
@@ -51,6 +53,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) idle: &'static str,
     /// The folder with certificates, for TLS on both sides.
     pub(crate) tls: Option<&'a Path>,
+    /// What ours are told besides, both sides.
+    pub(crate) more: &'a [&'a str],
 }
 
 /// A worker and a client of the same kind that finds it on a grape of the same kind.
@@ -141,6 +145,7 @@ fn command(plan: &Plan, ring: &Ring, setting: &Setting<'_>, side: &str) -> (Path
             if let Some(tls) = tls {
                 arguments.extend(["--tls".to_owned(), tls.display().to_string()]);
             }
+            arguments.extend(setting.more.iter().map(|&argument| argument.to_owned()));
             (plan.binaries.join("rpc"), arguments)
         }
         Kind::Node => {

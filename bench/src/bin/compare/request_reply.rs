@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::ring::{Kind, Ring};
 
 /// Requests in flight.
-const FLYING: usize = 64;
+pub(crate) const FLYING: usize = 64;
 
 const OURS: Setting<'static> = Setting {
     name: "ours, HTTP",
@@ -23,6 +23,7 @@ const OURS: Setting<'static> = Setting {
     transport: Transport::Http,
     idle: "park",
     tls: None,
+    more: &[],
 };
 
 /// Over WebSocket, all on one connection.
@@ -61,7 +62,7 @@ const ON_NODES: [Setting<'static>; 2] =
     [Setting { name: "Node's, HTTP", kind: Kind::Node, ..OURS }, NODE_SOCKET];
 
 /// Runs a window with so many requests in flight in such a round.
-type Measure<'a> = Box<dyn FnMut(usize, usize) -> io::Result<Figure> + 'a>;
+pub(crate) type Measure<'a> = Box<dyn FnMut(usize, usize) -> io::Result<Figure> + 'a>;
 
 pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     let ring = Ring::start(plan, Kind::Ours, 1)?;
@@ -80,22 +81,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     for (name, program) in [("tonic", "tonic"), ("NATS", "nats"), ("libzmq", "libzmq")] {
         add(report, &mut systems, name, other(plan, program));
     }
-    let (mut many, mut one) = (Figures::default(), Figures::default());
-    for round in 0..plan.rounds {
-        eprintln!("request-reply: round {} of {}", round + 1, plan.rounds);
-        systems.retain_mut(|(name, measure)| {
-            for (figures, flying) in [(&mut many, FLYING), (&mut one, 1)] {
-                match measure(flying, round) {
-                    Ok(figure) => figures.push(name, figure),
-                    Err(error) => {
-                        report.fail(format!("{name} (request-reply)"), error);
-                        return false;
-                    }
-                }
-            }
-            true
-        });
-    }
+    let (many, one) = measure(plan, report, "request-reply", systems);
     let title =
         |what: &str| format!("Request-reply \"hello\", server and client on a CPU each, {what}");
     if many.have([SOCKET.name, NODE_SOCKET.name]) {
@@ -116,7 +102,34 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-fn add<'a>(
+/// Windows of all in turn, with many requests in flight and with one. One that breaks off goes no further.
+pub(crate) fn measure(
+    plan: &Plan,
+    report: &mut Report,
+    what: &str,
+    mut systems: Vec<(&'static str, Measure<'_>)>,
+) -> (Figures, Figures) {
+    let (mut many, mut one) = (Figures::default(), Figures::default());
+    for round in 0..plan.rounds {
+        eprintln!("{what}: round {} of {}", round + 1, plan.rounds);
+        systems.retain_mut(|(name, measure)| {
+            for (figures, flying) in [(&mut many, FLYING), (&mut one, 1)] {
+                match measure(flying, round) {
+                    Ok(figure) => figures.push(name, figure),
+                    Err(error) => {
+                        report.fail(format!("{name} ({what})"), error);
+                        return false;
+                    }
+                }
+            }
+            true
+        });
+    }
+    (many, one)
+}
+
+/// One more system, or why it is not there.
+pub(crate) fn add<'a>(
     report: &mut Report,
     systems: &mut Vec<(&'static str, Measure<'a>)>,
     name: &'static str,
@@ -129,13 +142,17 @@ fn add<'a>(
 }
 
 /// A worker and a client of Grenache.
-fn pair<'a>(plan: &'a Plan, ring: &'a Ring, setting: Setting<'static>) -> io::Result<Measure<'a>> {
+pub(crate) fn pair<'a>(
+    plan: &'a Plan,
+    ring: &'a Ring,
+    setting: Setting<'a>,
+) -> io::Result<Measure<'a>> {
     let mut pair = Pair::start(plan, ring, setting)?;
     Ok(Box::new(move |flying, round| pair.measure(plan, ring, flying, round)))
 }
 
 /// A server and a client of another system, with what these need between them.
-fn other<'a>(plan: &'a Plan, name: &str) -> io::Result<Measure<'a>> {
+pub(crate) fn other<'a>(plan: &'a Plan, name: &str) -> io::Result<Measure<'a>> {
     let program = plan.peer(name)?;
     let mut arguments = vec!["server".to_owned()];
     let mut broker = None;

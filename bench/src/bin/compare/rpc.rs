@@ -29,6 +29,7 @@ const OURS: Setting<'static> = Setting {
     transport: Transport::Http,
     idle: "park",
     tls: None,
+    more: &[],
 };
 /// It spins for longer than any gap under load, and parks while the others are measured.
 const SPIN: Setting<'static> =

@@ -1,7 +1,7 @@
 //! What TLS adds to a request: on connections that last, on connections of one request, and beside Node's.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 use grenache_bench::load::{self, Http, Post};
 use grenache_bench::sample::{Sample, Series};
@@ -26,6 +26,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> io::Result<()> {
         transport: Transport::Http,
         idle: "park",
         tls: None,
+        more: &[],
     };
     let tls = Some(certificates.folder.path());
     let secure = Setting { name: "ours, TLS", service: "rest:bench:tls", tls, ..plain };
@@ -141,12 +142,12 @@ fn together(plan: &Plan, report: &mut Report, pairs: &mut [(&Ring, Pair<'_>)]) -
 }
 
 /// A folder with an authority's certificate and those of a worker and a client.
-struct Certificates {
+pub(crate) struct Certificates {
     folder: Folder,
 }
 
 impl Certificates {
-    fn make() -> io::Result<Self> {
+    pub(crate) fn make() -> io::Result<Self> {
         let certificates = Self { folder: Folder::new("certificates")? };
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let mut authority = CertificateParams::default();
@@ -160,14 +161,19 @@ impl Certificates {
         Ok(certificates)
     }
 
+    /// The folder of one side.
+    pub(crate) fn path(&self, side: &str) -> PathBuf {
+        self.folder.path().join(side)
+    }
+
     fn sign(&self, side: &str, authority: &str, issuer: &Issuer<'_, KeyPair>) -> io::Result<()> {
         let names = vec!["127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
         params.distinguished_name.push(DnType::CommonName, side);
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = params.signed_by(&key, issuer).map_err(io::Error::other)?;
-        let folder: &Path = &self.folder.path().join(side);
-        std::fs::create_dir_all(folder)?;
+        let folder = self.path(side);
+        std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("ca.pem"), authority)?;
         std::fs::write(folder.join("cert.pem"), certificate.pem())?;
         std::fs::write(folder.join("key.pem"), key.serialize_pem())

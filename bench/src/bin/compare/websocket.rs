@@ -1,17 +1,16 @@
 //! WebSocket without calls: echoes against fastwebsockets, and a publisher against Node's.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 
-use grenache_bench::client::Client;
 use grenache_bench::load::{Subscribers, WsEcho};
 use grenache_bench::sample::{Sample, Series};
 use grenache_bench::server::{SERVER_CPU, Server};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Plan;
 use crate::peers;
+use crate::publisher::Publisher;
 use crate::report::{Report, Table};
 use crate::ring::Kind;
 
@@ -71,39 +70,22 @@ fn echo(plan: &Plan, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-/// A publisher at work.
-struct Publisher {
-    server: Server,
-    client: Client,
-    addr: SocketAddr,
+fn ours(plan: &Plan) -> io::Result<Publisher> {
+    Publisher::start(&plan.binaries.join("publisher"), &[])
 }
 
-impl Publisher {
-    fn start(program: PathBuf, arguments: &[String]) -> io::Result<Self> {
-        let (server, client, said) = Client::greeted(&SERVER_CPU.to_string(), &program, arguments)?;
-        let addr = said.get("listening").and_then(Value::as_str).and_then(|addr| addr.parse().ok());
-        let addr = addr.ok_or_else(|| io::Error::other(format!("it said {said}")))?;
-        Ok(Self { server, client, addr })
-    }
-
-    fn ours(plan: &Plan) -> io::Result<Self> {
-        Self::start(plan.binaries.join("publisher"), &[])
-    }
-
-    fn nodes(plan: &Plan) -> io::Result<Self> {
-        let script = format!("{}/node/publisher.js", env!("CARGO_MANIFEST_DIR"));
-        // It asks no grape for anything.
-        let conf =
-            json!({ "modules": plan.node_modules, "grape": "127.0.0.1:1", "transport": "ws" });
-        Self::start(PathBuf::from("node"), &[script, conf.to_string()])
-    }
+fn nodes(plan: &Plan) -> io::Result<Publisher> {
+    let script = format!("{}/node/publisher.js", env!("CARGO_MANIFEST_DIR"));
+    // It asks no grape for anything.
+    let conf = json!({ "modules": plan.node_modules, "grape": "127.0.0.1:1", "transport": "ws" });
+    Publisher::start(Path::new("node"), &[script, conf.to_string()])
 }
 
 /// As many messages as the subscribers take.
 fn publish(plan: &Plan, report: &mut Report) -> io::Result<()> {
     let title = format!("Publishing {MESSAGE} bytes to {SUBSCRIBERS} subscribers over WebSocket");
-    let mut systems = vec![(OURS, Kind::Ours, Publisher::ours(plan)?)];
-    match Publisher::nodes(plan) {
+    let mut systems = vec![(OURS, Kind::Ours, ours(plan)?)];
+    match nodes(plan) {
         Ok(node) => systems.push((NODE, Kind::Node, node)),
         Err(error) => report.leave_out("Node's publisher", error),
     }
@@ -132,7 +114,7 @@ fn stalled(plan: &Plan, report: &mut Report) -> io::Result<()> {
         "Publishing {MESSAGE} bytes, {RATE} times a second, to {SUBSCRIBERS} subscribers over WebSocket"
     );
     let (all, one) = ("all read", "one more never reads");
-    let mut publisher = Publisher::ours(plan)?;
+    let mut publisher = ours(plan)?;
     let mut series = Series::default();
     for round in 0..plan.rounds {
         eprintln!("{title}: round {} of {}", round + 1, plan.rounds);
