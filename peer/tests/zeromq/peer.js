@@ -21,25 +21,29 @@ const TYPES = {
   XSUB: zmq.XSubscriber
 }
 
-// libzmq's names of what has a name here.
+// libzmq's names of options, and their numbers.
 const OPTIONS = {
-  CONFLATE: 'conflate',
-  HANDSHAKE_IVL: 'handshakeInterval',
-  HEARTBEAT_IVL: 'heartbeatInterval',
-  HEARTBEAT_TIMEOUT: 'heartbeatTimeout',
-  HEARTBEAT_TTL: 'heartbeatTimeToLive',
-  IDENTITY: 'routingId',
-  LINGER: 'linger',
-  RCVHWM: 'receiveHighWaterMark',
-  RECONNECT_IVL: 'reconnectInterval',
-  RECONNECT_IVL_MAX: 'reconnectMaxInterval',
-  ROUTER_HANDOVER: 'handover',
-  ROUTER_MANDATORY: 'mandatory',
-  SNDHWM: 'sendHighWaterMark'
+  IDENTITY: 5,
+  LINGER: 17,
+  RECONNECT_IVL: 18,
+  RECONNECT_IVL_MAX: 21,
+  SNDHWM: 23,
+  RCVHWM: 24,
+  ROUTER_MANDATORY: 33,
+  IMMEDIATE: 39,
+  XPUB_VERBOSE: 40,
+  PROBE_ROUTER: 51,
+  REQ_CORRELATE: 52,
+  REQ_RELAXED: 53,
+  CONFLATE: 54,
+  ROUTER_HANDOVER: 56,
+  HANDSHAKE_IVL: 66,
+  HEARTBEAT_IVL: 75,
+  HEARTBEAT_TTL: 76,
+  HEARTBEAT_TIMEOUT: 77,
+  XPUB_VERBOSER: 78,
+  METADATA: 95
 }
-
-// And the number of one that has none.
-const METADATA = 95
 
 // libzmq's names of events.
 const EVENTS = {
@@ -75,15 +79,15 @@ class Socket {
   constructor (number, { type, options, security }) {
     this.zmq = new TYPES[type]()
     this.sending = this.receiving = Promise.resolve()
+    this.waiting = 0
     for (const [name, value] of Object.entries(options)) this.set(name, value)
     this.secure(`socket-${number}`, security)
     this.watch(number).catch((error) => say({ socket: number, event: 'monitor_failed', why: String(error) }))
   }
 
   set (name, value) {
-    if (name === 'METADATA') return this.zmq.setStringOption(METADATA, value)
-    if (!(OPTIONS[name] in this.zmq)) throw new Error(`there is no option ${name}`)
-    this.zmq[OPTIONS[name]] = value
+    if (!(name in OPTIONS)) throw new Error(`there is no option ${name} in peer.js`)
+    typeof value === 'string' ? this.zmq.setStringOption(OPTIONS[name], value) : this.zmq.setInt32Option(OPTIONS[name], value)
   }
 
   secure (domain, { plain_server: plainServer, plain_client: plainClient, curve_server: curveServer, curve_client: curveClient }) {
@@ -111,13 +115,21 @@ class Socket {
     }
   }
 
+  // A socket sees who has come and gone when somebody looks at it; until then, subscriptions are not sent. One that waits for
+  // something does so itself, and would miss it if others did.
+  tend () {
+    if (this.waiting === 0 && !this.zmq.closed) void this.zmq.readable
+  }
+
   send (parts) {
-    this.sending = this.sending.catch(() => {}).then(() => this.zmq.send(parts))
+    this.waiting++
+    this.sending = this.sending.catch(() => {}).then(() => this.zmq.send(parts)).finally(() => this.waiting--)
     return this.sending
   }
 
   // Nothing if time is up.
   receive (within) {
+    this.waiting++
     this.receiving = this.receiving.catch(() => {}).then(async () => {
       this.zmq.receiveTimeout = within === undefined ? -1 : within
       try {
@@ -125,6 +137,8 @@ class Socket {
       } catch (error) {
         if (error.code === 'EAGAIN') return null
         throw error
+      } finally {
+        this.waiting--
       }
     })
     return this.receiving
@@ -141,7 +155,8 @@ const guard = async () => {
   for await (const [from, empty, version, id, domain, , , , ...credentials] of zap) {
     const gate = gates.get(String(domain))
     const good = gate !== undefined && gate(...credentials)
-    await zap.send([from, empty, version, id, ...(good ? ['200', 'OK'] : ['400', 'not allowed']), 'user', ''])
+    // No user's name: libzmq hands it on as a part, which a REQ takes for a bad reply.
+    await zap.send([from, empty, version, id, ...(good ? ['200', 'OK'] : ['400', 'not allowed']), '', ''])
   }
 }
 
@@ -201,6 +216,7 @@ const answer = async (command) => {
   }
 }
 
+setInterval(() => sockets.forEach((socket) => socket.tend()), 10)
 guard().catch((error) => console.error('nobody is let in:', error))
 say({ ready: { libzmq: zmq.version, node: process.version } })
 readline.createInterface({ input: process.stdin })

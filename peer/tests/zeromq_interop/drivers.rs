@@ -3,21 +3,18 @@
 use std::thread;
 use std::time::Duration;
 
-use grenache_transports::zmtp::curve::{KeyPair, SecretKey};
+use grenache_engine::{Config, Core, Runtime, spawn_local};
 use serde_json::json;
 
 use crate::message::Generated;
-use crate::peer::{Language, Peer};
+use crate::peer::{Language, Peer, apart};
 use crate::rpc::{Answer, Form};
-
-fn keys(seed: u8) -> KeyPair {
-    SecretKey::new([seed; 32]).into()
-}
+use crate::security::keys;
 
 /// Each language as the one that binds, with the other as the one that connects.
-fn both() -> [(Peer, Peer); 2] {
-    let [python, node] = Language::BOTH.map(Peer::start);
-    [(python.clone(), node.clone()), (node, python)]
+fn both() -> impl Iterator<Item = (Peer, Peer)> {
+    let pairs = [(Language::Python, Language::Node), (Language::Node, Language::Python)];
+    pairs.into_iter().map(|(binds, connects)| (Peer::start(binds), Peer::start(connects)))
 }
 
 #[test]
@@ -32,7 +29,7 @@ fn messages_events_and_ends() {
         let received = router.receive();
         assert_eq!(received[..2], ["me", "first"]);
         assert_eq!(received[2..], large.make());
-        router.send(&[&b"me"[..], b"", b"\xff\0"]);
+        router.send(&[received[0].bytes(), b"", b"\xff\0"]);
         assert_eq!(dealer.receive(), [&b""[..], b"\xff\0"]);
         assert!(dealer.receive_within(Duration::from_millis(1)).is_none());
         dealer.close();
@@ -52,7 +49,70 @@ fn subscriptions() {
         assert_eq!(subscriber.receive(), ["ab", "heard"]);
         subscriber.unsubscribe("a");
         assert_eq!(publisher.receive(), [b"\0a"]);
+        subscriber.subscribe("b");
+        assert_eq!(publisher.receive(), [b"\x01b"]);
+        subscriber.disconnect(publisher.port());
+        assert_eq!(publisher.receive(), [b"\0b"]);
     }
+}
+
+#[test]
+fn a_publisher_drops_what_is_above_its_high_water_mark() {
+    for (binds, connects) in both() {
+        let publisher = binds.socket("XPUB").high_water_mark(1).linger(Duration::ZERO).bind();
+        let subscriber = connects.socket("SUB").high_water_mark(1).connect(publisher.port());
+        subscriber.subscribe("");
+        publisher.receive();
+        connects.stop();
+        for seed in 0..100 {
+            publisher.send_generated(&["large"], Generated { parts: 1, size: 1 << 20, seed });
+        }
+        connects.resume();
+        let mut heard = 0;
+        loop {
+            publisher.send(&["end"]);
+            let Some(message) = subscriber.receive_within(Duration::from_millis(10)) else {
+                continue;
+            };
+            if message[0] == "end" {
+                break;
+            }
+            heard += 1;
+        }
+        assert!((1..100).contains(&heard), "{heard} were heard");
+    }
+}
+
+#[test]
+fn a_killed_peer_is_noticed_and_another_takes_its_place() {
+    for (binds, connects) in both() {
+        let router = binds.socket("ROUTER").bind();
+        let dealer = connects.socket("DEALER").reconnect(Duration::from_millis(10));
+        let dealer = dealer.connect(router.port());
+        dealer.event("handshake_succeeded");
+        binds.kill();
+        dealer.event("disconnected");
+        let another = Peer::python().socket("ROUTER").open();
+        another.bind(router.port());
+        dealer.event("handshake_succeeded");
+        dealer.send(&["after all"]);
+        assert_eq!(another.receive()[1], "after all");
+    }
+}
+
+#[test]
+fn a_core_goes_on_while_a_peer_is_waited_for() {
+    let peer = Peer::node();
+    let runtime = Runtime::start(Config::default(), move |_: Core<()>| {
+        let rep = peer.socket("REP").bind();
+        let req = peer.socket("REQ").connect(rep.port());
+        async move {
+            let received = spawn_local(apart(move || rep.receive()));
+            apart(move || req.send(&["?"])).await;
+            assert_eq!(received.await.unwrap(), ["?"]);
+        }
+    });
+    runtime.unwrap().join().unwrap();
 }
 
 #[test]

@@ -4,8 +4,15 @@
 //! process, whose sockets block the thread that uses them: a test on a core has [`apart`](peer::apart) for that.
 
 mod message;
+mod ours;
 mod peer;
 mod rpc;
+mod security;
 mod socket;
 
 mod drivers;
+mod heartbeats;
+mod messages;
+mod patterns;
+mod refusals;
+mod subscriptions;

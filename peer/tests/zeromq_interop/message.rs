@@ -41,15 +41,6 @@ impl Part {
             Part::Large { size, .. } => panic!("of a part of {size} bytes, only the hash is here"),
         }
     }
-
-    /// Its text.
-    ///
-    /// # Panics
-    /// It is large, or no text.
-    #[track_caller]
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(self.bytes()).expect("a text")
-    }
 }
 
 impl fmt::Debug for Part {
@@ -86,10 +77,11 @@ impl Generated {
     pub(crate) fn make(self) -> Vec<Vec<u8>> {
         let part = |part| {
             let hashes = self.size.div_ceil(32).min(251);
-            let block: Vec<u8> = (0..hashes)
-                .flat_map(|n| Sha256::digest(format!("{}/{part}/{n}", self.seed)))
-                .collect();
-            block.into_iter().cycle().take(self.size).collect()
+            let hash = |n| Sha256::digest(format!("{}/{part}/{n}", self.seed));
+            let block: Vec<u8> = (0..hashes).flat_map(hash).collect();
+            let mut bytes = block.repeat(self.size.div_ceil(block.len().max(1)));
+            bytes.truncate(self.size);
+            bytes
         };
         (0..self.parts).map(part).collect()
     }

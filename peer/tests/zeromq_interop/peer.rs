@@ -48,7 +48,8 @@ struct Said {
 struct Lines {
     next: u64,
     ready: bool,
-    ended: bool,
+    /// How many of its two streams have ended.
+    closed: u8,
     /// Answers nobody has taken yet, by their command.
     answers: HashMap<u64, Value>,
     /// Events nobody has taken yet, of all sockets.
@@ -94,7 +95,7 @@ impl Peer {
         });
         let commands = Mutex::new(child.stdin.take().expect("a pipe"));
         let peer = Peer(Arc::new(Process { language, child: Mutex::new(child), commands, said }));
-        peer.wait("sign of life", DEADLINE, |lines| lines.ready.then_some(()));
+        peer.wait("sign of life", |lines| lines.ready.then_some(()));
         peer
     }
 
@@ -108,10 +109,6 @@ impl Peer {
     #[track_caller]
     pub(crate) fn node() -> Peer {
         Peer::start(Language::Node)
-    }
-
-    pub(crate) fn language(&self) -> Language {
-        self.0.language
     }
 
     /// A socket of this type, such as `ROUTER`.
@@ -134,27 +131,12 @@ impl Peer {
         self.0.kill();
     }
 
-    /// Its resident memory in bytes.
-    pub(crate) fn memory(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-    }
-
-    /// Gives a command and awaits its answer.
+    /// Gives a command and awaits what comes of it.
     ///
     /// # Panics
     /// The command fails.
     #[track_caller]
-    pub(crate) fn ask(&self, command: Value) -> Value {
-        self.try_ask(command.clone())
-            .unwrap_or_else(|error| panic!("{:?}: {command}: {error}", self.0.language))
-    }
-
-    /// Gives a command and awaits its answer, or the text of its error.
-    #[track_caller]
-    pub(crate) fn try_ask(&self, mut command: Value) -> Result<Value, String> {
+    pub(crate) fn ask(&self, mut command: Value) -> Value {
         let id = {
             let mut lines = self.0.said.lines();
             lines.next += 1;
@@ -162,17 +144,14 @@ impl Peer {
         };
         command["id"] = json!(id);
         let text = format!("{command}\n");
-        self.0
-            .commands
-            .lock()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .expect("the peer reads its commands");
-        let mut answer = self.wait(&command["do"], DEADLINE, |lines| lines.answers.remove(&id));
-        match answer["error"].take() {
-            Value::String(error) => Err(error),
-            _ => Ok(answer["done"].take()),
+        let mut commands = self.0.commands.lock().unwrap();
+        commands.write_all(text.as_bytes()).expect("the peer reads its commands");
+        drop(commands);
+        let mut answer = self.wait(&command["do"], |lines| lines.answers.remove(&id));
+        if let Value::String(error) = &answer["error"] {
+            panic!("{:?}: {command}: {error}", self.0.language);
         }
+        answer["done"].take()
     }
 
     /// Takes the next event of a socket that `wanted` takes; those before it, of that socket, are thrown away.
@@ -183,7 +162,7 @@ impl Peer {
         what: &str,
         mut wanted: impl FnMut(&Value) -> Option<T>,
     ) -> T {
-        self.wait(what, DEADLINE, |lines| {
+        self.wait(what, |lines| {
             let mut found = None;
             lines.events.retain(|event| {
                 let keep = found.is_some() || event["socket"] != socket;
@@ -200,18 +179,17 @@ impl Peer {
     fn wait<T>(
         &self,
         what: impl std::fmt::Display,
-        patience: Duration,
         mut look: impl FnMut(&mut Lines) -> Option<T>,
     ) -> T {
-        let until = Instant::now() + patience;
+        let until = Instant::now() + DEADLINE;
         let mut lines = self.0.said.lines();
         loop {
             if let Some(found) = look(&mut lines) {
                 return found;
             }
             let left = until.saturating_duration_since(Instant::now());
-            if lines.ended || left.is_zero() {
-                let why = if lines.ended { "it has ended" } else { "time is up" };
+            if lines.closed == 2 || left.is_zero() {
+                let why = if lines.closed == 2 { "it has ended" } else { "time is up" };
                 drop(lines);
                 panic!("{:?}: no {what}: {why}", self.0.language);
             }
@@ -243,7 +221,7 @@ impl Said {
                 take(&mut said.lines(), &line);
                 said.more.notify_all();
             }
-            said.lines().ended = true;
+            said.lines().closed += 1;
             said.more.notify_all();
         });
     }

@@ -25,6 +25,11 @@ impl Builder {
         Builder { peer, kind: kind.to_string(), options: Map::new(), security: Map::new() }
     }
 
+    /// Makes it one of another type.
+    pub(crate) fn kind(self, kind: &str) -> Builder {
+        Builder { kind: kind.to_string(), ..self }
+    }
+
     /// Sets an option by libzmq's name for it without `ZMQ_`, such as `SNDHWM`. Times are in milliseconds.
     pub(crate) fn option(mut self, name: &str, value: impl Into<Value>) -> Builder {
         self.options.insert(name.to_string(), value.into());
