@@ -10,8 +10,8 @@ use crate::peer::{DEADLINE, Language, Peer};
 use crate::security::Security;
 use crate::socket::{Builder, Socket};
 
-/// In clear, and encrypted by either side.
-const SECURITIES: [Security; 3] = [Security::Null, Security::CurveClient, Security::CurveServer];
+/// In clear, and encrypted.
+const SECURITIES: [Security; 2] = [Security::Null, Security::CurveClient];
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -32,13 +32,13 @@ fn each(theirs: impl Fn(Builder) -> Builder, check: impl Fn(Wire, Socket)) {
 
 #[test]
 fn their_pings_are_answered() {
-    // Ten times as often as they would give up, if nothing were answered.
-    let theirs = |dealer: Builder| dealer.heartbeat(ms(30), ms(300), ms(2000));
+    // For longer than they would wait if nothing were answered.
+    let theirs = |dealer: Builder| dealer.heartbeat(ms(50), ms(1000), ms(5000));
     each(theirs, |mut wire, socket| {
-        let until = Instant::now() + ms(600);
+        let until = Instant::now() + ms(1200);
         let mut pings = 0;
         while pings < 3 || Instant::now() < until {
-            assert_eq!(wire.next(), Ok(Came::Ping(ms(2000))));
+            assert_eq!(wire.next(), Ok(Came::Ping(ms(5000))));
             pings += 1;
         }
         socket.send(&["still there"]);
@@ -90,12 +90,12 @@ fn a_stopped_peer_is_noticed() {
         |dealer| dealer,
         |mut wire, socket| {
             let began = Instant::now();
-            let mut heartbeat = Heartbeat::new(ms(20), ms(500), began.elapsed());
+            let mut heartbeat = Heartbeat::new(ms(20), ms(1000), began.elapsed());
             let mut answered = 0;
             loop {
                 let now = began.elapsed();
                 match heartbeat.due(now) {
-                    Due::Ping => wire.ping(ms(2000)),
+                    Due::Ping => wire.ping(ms(5000)),
                     Due::Dead => break,
                     Due::Nothing => {
                         if wire.read(heartbeat.next() - now).is_some() {
