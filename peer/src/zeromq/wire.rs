@@ -73,7 +73,8 @@ impl Dial for Dialer {
             inbound: Arena::default(),
             received,
             heartbeat: Heartbeat::new(ping_interval, ping_timeout, now()),
-            renewal: ping_interval,
+            // Before the time to live is over, and after whatever silence makes the heartbeat ask for.
+            renewal: ping_interval.saturating_add(ping_timeout / 2),
         })
     }
 }

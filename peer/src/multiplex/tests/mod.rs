@@ -2,7 +2,10 @@
 //! the simulator.
 
 mod calls;
+mod faults;
+mod limits;
 mod router;
+mod security;
 
 use std::cell::Cell;
 use std::future::Future;

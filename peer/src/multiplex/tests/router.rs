@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use grenache_engine::sleep;
 use grenache_transports::zmtp::{Connection, Event, Metadata, SocketType};
 
 use super::Site;
@@ -23,6 +22,8 @@ pub(super) struct Router {
     /// It says that it takes arrays.
     pub(super) arrays: bool,
     pub(super) gate: Gate,
+    /// It says that it speaks ZMTP 3.0.
+    pub(super) old: bool,
     pub(super) config: Config,
 }
 
@@ -43,7 +44,7 @@ impl Router {
                 Security::Curve { server: server.public, keys: keys(2) }
             }
         };
-        Router { arrays, gate, config: Config { security, ..Config::default() } }
+        Router { arrays, gate, old: false, config: Config { security, ..Config::default() } }
     }
 
     /// Arrays, in clear.
@@ -126,6 +127,10 @@ impl Peer {
         let limits = Config { max_message: 1 << 30, ..Config::default() }.limits();
         let mut out = BytesMut::new();
         let mut connection = Connection::new(metadata, router.gate.mechanism(), limits, &mut out);
+        if router.old {
+            // The minor version in the greeting.
+            out[11] = 0;
+        }
         loop {
             channel.write(&out.split());
             let received = poll_fn(|context| channel.poll_recv(context)).await.ok()??;
@@ -235,11 +240,6 @@ impl Peer {
         let mut out = BytesMut::new();
         assert_eq!(self.connection.ping(ttl, &mut out), Ok(true));
         self.channel.write(&out);
-    }
-
-    /// Waits while the client goes on sending.
-    pub(super) async fn without_reading(&self, millis: u64) {
-        sleep(Duration::from_millis(millis)).await;
     }
 }
 
