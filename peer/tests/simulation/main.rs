@@ -189,8 +189,13 @@ fn calls_over_websocket_through_loss_partitions_and_power_losses() {
 }
 
 #[test]
+fn calls_over_zeromq_through_loss_partitions_and_power_losses() {
+    through_loss_partitions_and_power_losses(Transport::ZeroMq);
+}
+
+#[test]
 fn a_good_network_loses_nothing_at_every_seed() {
-    let transports = [Transport::Http, Transport::WebSocket];
+    let transports = [Transport::Http, Transport::WebSocket, Transport::ZeroMq];
     for (seed, transport) in (seed(100)..seed(100) + 4).flat_map(|s| transports.map(|t| (s, t))) {
         let plan = Plan {
             seed,
@@ -226,7 +231,7 @@ fn the_same_seed_is_the_same_run() {
         kill_host: Some(Duration::from_secs(11)),
         partition: None,
     };
-    for transport in [Transport::Http, Transport::WebSocket] {
+    for transport in [Transport::Http, Transport::WebSocket, Transport::ZeroMq] {
         assert_eq!(run(&plan(5, transport)).1, run(&plan(5, transport)).1);
         assert_ne!(run(&plan(5, transport)).1, run(&plan(6, transport)).1);
     }
