@@ -1,6 +1,6 @@
-//! Calls the services of the example `worker`, over HTTP or WebSocket, which it takes on the same port.
+//! Calls the services of the example `worker`, over HTTP, WebSocket or ZeroMQ, which it takes on the same port.
 //!
-//! `cargo run --release -p grenache-peer --example client -- http://127.0.0.1:30001 [http|ws]`
+//! `cargo run --release -p grenache-peer --example client -- http://127.0.0.1:30001 [http|ws|zmq]`
 
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use grenache_peer::{Call, Error, Handle, Json, Transport, client, handle};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let grape = arguments.next().unwrap_or_else(|| "http://127.0.0.1:30001".into());
-    // Over WebSocket all calls to a worker share a connection; nothing else here changes.
+    // Over WebSocket and ZeroMQ all calls to a worker share a connection; nothing else here changes.
     let transport = match arguments.next().as_deref() {
         None | Some("http") => Transport::Http,
         Some("ws") => Transport::WebSocket,
-        Some(other) => return Err(format!("'{other}' is neither http nor ws").into()),
+        Some("zmq") => Transport::ZeroMq,
+        Some(other) => return Err(format!("'{other}' is none of http, ws and zmq").into()),
     };
     let client = client::Config { transport, ..Default::default() };
     let client =

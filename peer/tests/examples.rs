@@ -122,7 +122,7 @@ fn worker_and_client() {
     let port = listening.strip_prefix("listening on 0.0.0.0:").expect("where it listens");
     let port = port.split(' ').next().unwrap().to_string();
 
-    for transport in ["http", "ws"] {
+    for transport in ["http", "ws", "zmq"] {
         let output = Example::start("client", &[&url, transport]).finish();
         assert_eq!(
             output,

@@ -81,3 +81,34 @@ impl Backlog {
         *self = Backlog::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_comes_between_the_parts_of_a_request_nor_overtakes() {
+        let request = |number: u8| (Rid([number; 36]), Bytes::from(vec![number; PIECE + 1]));
+        let encode = |rid: &Rid, body: &Bytes| (Bytes::copy_from_slice(&rid.0[..2]), body.clone());
+        let mut backlog = Backlog::default();
+        for (rid, body) in [request(1), request(2), request(3)] {
+            backlog.push(rid, body);
+        }
+        backlog.remove(&request(2).0);
+        assert!(!backlog.holds_control(), "nothing has begun to leave");
+        let next = |backlog: &mut Backlog| backlog.next(encode).map(|bytes| bytes.len());
+        assert_eq!(next(&mut backlog), Some(2));
+        backlog.control().extend_from_slice(b"first");
+        assert_eq!(next(&mut backlog), Some(PIECE));
+        assert!(backlog.is_within());
+        assert_eq!(next(&mut backlog), Some(1));
+        assert!(!backlog.is_within() && backlog.holds_control());
+        backlog.control().extend_from_slice(b"then");
+        assert_eq!(backlog.next(encode).as_deref(), Some(&b"firstthen"[..]));
+        assert!(!backlog.holds_control() && !backlog.is_empty());
+        assert_eq!(backlog.len(), PIECE + 1);
+        let left: usize = std::iter::from_fn(|| next(&mut backlog)).sum();
+        assert_eq!(left, 2 + PIECE + 1);
+        assert!(backlog.is_empty());
+    }
+}
