@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::home::Home;
+use crate::libzmq::{Libzmq, base64};
 use crate::network::{Network, closed_port, deaf};
 use crate::node;
 use crate::port;
@@ -49,32 +50,102 @@ fn nodes(client: &mut Process, service: &str, payload: &Value) -> (Value, Value)
     (answer["err"].clone(), reply)
 }
 
-#[test]
-fn nodes_workers_are_reached_over_every_transport() {
-    let network = Network::start();
-    let grape = network.grape.api_addr().port();
-    let clients = ["http", "ws"].map(|transport| {
+/// Who asks.
+enum Client<'a> {
+    /// `grenache request` over this transport.
+    Ours(&'a Network, &'static str),
+    Node(Process),
+    /// A DEALER of libzmq's that asks in this form.
+    Libzmq(Libzmq, &'static str),
+}
+
+impl Client<'_> {
+    /// Node's package for this transport.
+    fn node(network: &Network, transport: &str) -> Self {
+        let grape = network.grape.api_addr().port();
         let client = node::start("caller.js", &json!({"transport": transport, "grape": grape}));
         node::event(&client, "ready");
-        (transport, client)
-    });
-    let mut clients = clients;
+        Client::Node(client)
+    }
+
+    /// One call: the error and the reply.
+    #[track_caller]
+    fn ask(&mut self, service: &str, at: SocketAddr, payload: &Value) -> (Value, Value) {
+        match self {
+            Client::Ours(network, transport) => {
+                let ended = ours(network, transport, service, &payload.to_string());
+                match ended.code {
+                    Some(0) => (Value::Null, serde_json::from_str(&ended.out).expect("JSON")),
+                    _ => {
+                        let line = ended.error(1);
+                        let text = line.strip_prefix("grenache: error: ").expect("an error");
+                        (json!(text), Value::Null)
+                    }
+                }
+            }
+            Client::Node(client) => nodes(client, service, payload),
+            Client::Libzmq(libzmq, form) => {
+                let client = libzmq.client(form, at.port(), json!({}));
+                libzmq.call(client, service, payload)
+            }
+        }
+    }
+}
+
+#[test]
+fn every_client_reaches_every_worker() {
+    let network = Network::start();
+    let mut clients = [
+        ("ours over http", Client::Ours(&network, "http")),
+        ("ours over ws", Client::Ours(&network, "ws")),
+        ("ours over zmq", Client::Ours(&network, "zmq")),
+        ("Node's over http", Client::node(&network, "http")),
+        ("Node's over ws", Client::node(&network, "ws")),
+        ("libzmq's with arrays", Client::Libzmq(Libzmq::start(), "array")),
+        ("libzmq's with frames", Client::Libzmq(Libzmq::start(), "frames")),
+    ];
+    let mut libzmq = Libzmq::start();
+    let services = ["echo", "fail"];
+    let text = json!("ERR_ODD: größe and \"quotes\": \u{1f600}");
+    let mut workers = Vec::new();
+    for transport in ["http", "ws", "zmq"] {
+        let prefix = format!("ours-{transport}");
+        let (echo, _) = network.serve(&format!("{prefix}:echo"), &["--echo"]);
+        let fail = format!("echo '{}' >&2; exit 1", text.as_str().unwrap());
+        let (fail, _) = network.serve(&format!("{prefix}:fail"), &["--exec", &fail]);
+        workers.extend([echo, fail]);
+    }
     for transport in ["http", "ws"] {
-        let services = ["echo", "fail"];
-        let _worker = node_worker(&network, transport, transport, &services);
-        let [echo, fail] = services.map(|name| format!("{transport}:{name}"));
+        let prefix = format!("node-{transport}");
+        workers.push(node_worker(&network, transport, &prefix, &services));
+    }
+    for form in ["array", "frames"] {
+        let port = libzmq.worker(form, json!({}));
+        services.iter().for_each(|name| network.announce(&format!("{form}-zmq:{name}"), port));
+    }
+    for (prefix, transport) in [
+        ("ours-http", "http"),
+        ("ours-ws", "ws"),
+        ("ours-zmq", "zmq"),
+        ("node-http", "http"),
+        ("node-ws", "ws"),
+        ("array-zmq", "zmq"),
+        ("frames-zmq", "zmq"),
+    ] {
+        let [echo, fail] = services.map(|name| format!("{prefix}:{name}"));
         let options = [echo.as_str(), &fail, "--transport", transport];
         let [echo, fail] = [echo.clone(), fail.clone()].map(|name| format!("{name}:bridge"));
-        let (_bridge, _) = bridge(&network, &options, &fail);
-        let text = "ERR_ODD: größe \"quoted\" \\ and: colons";
-        let payload = json!({"größe": [1, 2.5, null, "\u{1f600}"]});
-        for (over, client) in &mut clients {
-            let out = ours(&network, over, &echo, &payload.to_string()).out();
-            assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), payload);
-            let error = ours(&network, over, &fail, &json!(text).to_string()).error(1);
-            assert_eq!(error, format!("grenache: error: {text}"), "{over} to {transport}");
-            assert_eq!(nodes(client, &echo, &payload), (Value::Null, payload.clone()));
-            assert_eq!(nodes(client, &fail, &json!(text)), (json!(text), Value::Null));
+        let (_bridge, at) = bridge(&network, &options, &fail);
+        for (which, client) in &mut clients {
+            let which = format!("{which} to {prefix}");
+            let payload = json!("größe \u{1f600}");
+            assert_eq!(client.ask(&echo, at, &payload), (Value::Null, payload), "{which}");
+            assert_eq!(client.ask(&fail, at, &text), (text.clone(), Value::Null), "{which}");
+            // Frames are texts.
+            if !which.contains("frames") {
+                let payload = json!({"größe": [1, 2.5, null, "\u{1f600}"]});
+                assert_eq!(client.ask(&echo, at, &payload), (Value::Null, payload), "{which}");
+            }
         }
     }
 }
@@ -82,12 +153,12 @@ fn nodes_workers_are_reached_over_every_transport() {
 #[test]
 fn replies_pass_through_untouched() {
     let odd = "{ \"a\" :\t1.50e2 ,\n \"b\":123456789012345678901234567890 }";
-    for behind in ["http", "ws"] {
+    for behind in ["http", "ws", "zmq"] {
         let network = Network::start();
         let (_worker, _) = network.serve("echo", &["--echo"]);
         let (_odd, _) = network.serve("odd", &["--reply", odd]);
         let (_bridge, _) = bridge(&network, &["echo", "odd", "--transport", behind], "odd:bridge");
-        for over in ["http", "ws"] {
+        for over in ["http", "ws", "zmq"] {
             for payload in
                 ["null", "0.10", "\"\"", "[ ]", odd, "\"gr\u{f6}\\u00dfe \\ud83d\\ude00\""]
             {
@@ -101,34 +172,41 @@ fn replies_pass_through_untouched() {
 
 #[test]
 fn a_worker_that_is_killed_is_told_and_another_is_found() {
-    let network = Network::start();
-    let (first, addr) = network.serve("a", &["--reply", "1"]);
-    let (_bridge, _) = bridge(&network, &["a"], "a:bridge");
-    assert_eq!(ours(&network, "ws", "a:bridge", "0").out(), "1\n");
-    drop(first);
-    let error = ours(&network, "ws", "a:bridge", "0").error(1);
-    let start = "grenache: error: ERR_REQUEST_GENERIC: 'a' behind the bridge: ";
-    assert!(error.starts_with(start) && error.contains(&addr.to_string()), "{error}");
-    let (_second, _) = network.serve("a", &["--reply", "2"]);
-    await_that("the new worker is found", || ours(&network, "http", "a:bridge", "0").out == "2\n");
+    for behind in ["http", "ws", "zmq"] {
+        let network = Network::start();
+        let (first, addr) = network.serve("a", &["--reply", "1"]);
+        let (_bridge, _) = bridge(&network, &["a", "--transport", behind], "a:bridge");
+        assert_eq!(ours(&network, "ws", "a:bridge", "0").out(), "1\n");
+        drop(first);
+        let error = ours(&network, "ws", "a:bridge", "0").error(1);
+        let start = "grenache: error: ERR_REQUEST_GENERIC: 'a' behind the bridge: ";
+        assert!(error.starts_with(start) && error.contains(&addr.to_string()), "{error}");
+        let (_second, _) = network.serve("a", &["--reply", "2"]);
+        await_that("the new worker is found", || {
+            ours(&network, "http", "a:bridge", "0").out == "2\n"
+        });
+    }
 }
 
 #[test]
 fn what_may_have_run_is_not_sent_again() {
-    let (network, home) = (Network::start(), Home::new());
-    let runs = home.path.join("runs");
-    let command = format!("echo >> {}; sleep 30", runs.display());
-    let count = || std::fs::read_to_string(&runs).map_or(0, |text| text.lines().count());
-    let (first, _) = network.serve("slow", &["--exec", &command]);
-    let (_bridge, _) = bridge(&network, &["slow"], "slow:bridge");
-    let mut request = Process::start(network.command(&["request", "slow:bridge", "0"]));
-    await_that("the command has begun", || count() == 1);
-    let (_second, _) = network.serve("slow", &["--exec", &command]);
-    drop(first);
-    let (status, said) = request.end();
-    assert_eq!(status.code(), Some(1));
-    assert!(said[0].contains("ERR_") && said[0].contains("'slow' behind the bridge"), "{said:?}");
-    assert_eq!(count(), 1, "the second worker must not have it as well");
+    for behind in ["http", "ws", "zmq"] {
+        let (network, home) = (Network::start(), Home::new());
+        let runs = home.path.join("runs");
+        let command = format!("echo >> {}; sleep 30", runs.display());
+        let count = || std::fs::read_to_string(&runs).map_or(0, |text| text.lines().count());
+        let (first, _) = network.serve("slow", &["--exec", &command]);
+        let (_bridge, _) = bridge(&network, &["slow", "--transport", behind], "slow:bridge");
+        let mut request = Process::start(network.command(&["request", "slow:bridge", "0"]));
+        await_that("the command has begun", || count() == 1);
+        let (_second, _) = network.serve("slow", &["--exec", &command]);
+        drop(first);
+        let (status, said) = request.end();
+        assert_eq!(status.code(), Some(1));
+        let text = &said[0];
+        assert!(text.contains("ERR_") && text.contains("'slow' behind the bridge"), "{text}");
+        assert_eq!(count(), 1, "the second worker must not have it as well");
+    }
 }
 
 #[test]
@@ -174,7 +252,7 @@ fn a_caller_that_hangs_up_cancels_the_call_behind() {
     let command = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 600", pid.display());
     let (_worker, _) = network.serve("slow", &["--exec", &command]);
     let (_bridge, _) = bridge(&network, &["slow"], "slow:bridge");
-    for over in ["http", "ws"] {
+    for over in ["http", "ws", "zmq"] {
         let _ = std::fs::remove_file(&pid);
         let request = ["request", "slow:bridge", "0", "--transport", over];
         let request = Process::start(network.command(&request));
@@ -267,6 +345,67 @@ fn topics_are_kept() {
     publisher.write("trades.ETHUSD 3");
     let others = |line: &str| (line != "trades.BTCUSD 1 2").then(|| line.to_string());
     assert_eq!(sub.wait_for(others), "trades.ETHUSD 3");
+}
+
+#[test]
+fn publications_come_over_zeromq_and_reach_all() {
+    let network = Network::start();
+    let mut libzmq = Libzmq::start();
+    let (publisher, port) = libzmq.publisher(json!({}));
+    network.announce("ticker", port);
+    let options = ["ticker", "--publications", "--transport", "zmq"];
+    let (_bridge, at) = bridge(&network, &options, "ticker:bridge");
+    assert_eq!(libzmq.receive(publisher), [base64("\u{1}")], "the bridge asks for everything");
+    let theirs = libzmq.subscriber("trades.", at.port(), json!({}));
+    let sub = |transport| {
+        let options = ["--topic", "trades.", "--show-topic", "--transport", transport];
+        Process::start(network.command(&[&["sub", "ticker:bridge"][..], &options].concat()))
+    };
+    let subs = [sub("ws"), sub("zmq")];
+    let grape = network.grape.api_addr().port();
+    let node = json!({"grape": grape, "service": "ticker:bridge"});
+    let node = node::start("subscriber.js", &node);
+    node::event(&node, "connected");
+    // Nobody tells when ours are there: they hear one of many.
+    for sub in &subs {
+        await_that("it has heard", || {
+            libzmq.send(publisher, &["news", "not asked for"]);
+            libzmq.send(publisher, &["trades.BTCUSD", "größe"]);
+            sub.has_said("trades.BTCUSD größe")
+        });
+    }
+    assert_eq!(libzmq.receive(theirs), ["trades.BTCUSD", "größe"].map(base64));
+    assert_eq!(node::event(&node, "message")["message"], json!("not asked for"));
+    assert_eq!(node::event(&node, "message")["message"], json!("größe"));
+}
+
+#[test]
+fn curve_on_both_sides() {
+    let (network, home) = (Network::start(), Home::new());
+    let keys = ["worker", "bridge", "client"].map(|name| {
+        let file = home.path.join(name).display().to_string();
+        let public = run("grenache", ["keygen", "--curve", "-o", &file]).out();
+        (file, public.trim_end().to_string())
+    });
+    let [(worker, worker_key), (own, own_key), (client, client_key)] = &keys;
+    let serve = ["--echo", "--curve-key", worker, "--curve-allow", own_key];
+    let (_worker, _) = network.serve("a", &serve);
+    let behind = ["--transport", "zmq", "--worker-curve-server", worker_key];
+    let front = ["--curve-key", own, "--curve-allow", client_key];
+    let knows = ["--worker-curve-key", own];
+    let good = [&["a", "--as", "good"][..], &behind, &front, &knows].concat();
+    let (_good, _) = bridge(&network, &good, "good");
+    let (_bad, _) = bridge(&network, &[&["a", "--as", "bad"][..], &behind].concat(), "bad");
+    let call = |name: &str, options: &[&str]| {
+        let call = ["request", name, "[1]", "--retry", "0", "--transport", "zmq"];
+        network.run(&[&call, options].concat())
+    };
+    let known = ["--curve-server", own_key, "--curve-key", client];
+    assert_eq!(call("good", &known).out(), "[1]\n");
+    assert_eq!(call("good", &known[..2]).code, Some(1));
+    assert_eq!(ours(&network, "ws", "good", "[1]").out(), "[1]\n");
+    let error = call("bad", &[]).error(1);
+    assert!(error.contains("ERR_REQUEST_GENERIC: 'a' behind the bridge: "), "{error}");
 }
 
 #[test]

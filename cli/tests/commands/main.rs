@@ -4,6 +4,7 @@
 
 mod home;
 mod liar;
+mod libzmq;
 mod network;
 mod node;
 #[allow(dead_code)] // The tests of the grape need more of it.
@@ -25,3 +26,4 @@ mod request;
 mod serve;
 mod tls;
 mod usage;
+mod zeromq;

@@ -118,6 +118,16 @@ fn who_trusts_whom() {
             ("--tls-ca @ca.pem", false),
         ],
     );
+    // Any transport goes through it.
+    check(
+        server,
+        &[
+            ("--tls-ca @ca.pem --transport ws", true),
+            ("--tls-ca @ca.pem --transport zmq", true),
+            ("--tls-ca @other-ca.pem --transport zmq", false),
+            ("--transport zmq", false),
+        ],
+    );
     check(
         &format!("{server} --tls-allow #client.sha1"),
         &[

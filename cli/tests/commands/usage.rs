@@ -47,7 +47,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         (&["get", "-s", &"s".repeat(65), "00"], "65 bytes"),
         (&["get", "0123"], "40 hex digits"),
         (&["request", "a"], "<JSON>"),
-        (&["request", "a", "null", "--transport", "zmq"], "possible values: http, ws"),
+        (&["request", "a", "null", "--transport", "udp"], "possible values: http, ws, zmq"),
         (&["request", "a", "null", "--transport", "ws", "--gzip"], "HTTP's"),
         (&["request", "a", "null", "--timeout", "0"], "'0'"),
         (&["request", "a", "null", "--tls-cert", "x"], "--tls-key"),
