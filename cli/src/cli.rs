@@ -53,7 +53,7 @@ enum Command {
     Publish(Publish),
     #[command(name = "sub")]
     Subscribe(Subscribe),
-    Bridge(Bridge),
+    Bridge(Box<Bridge>),
     Completions(Completions),
     #[command(name = "man")]
     Manual(Manual),

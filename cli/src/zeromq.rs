@@ -104,7 +104,7 @@ impl From<&WorkerZmq> for ClientZmq {
 #[command(next_help_heading = "ZeroMQ options")]
 pub(crate) struct ServerZmq {
     /// Have ZeroMQ clients use CURVE, and be known to them by the secret key in this file, which `keygen --curve` makes.
-    /// Clients over HTTP and WebSocket are not concerned: --tls-cert and --transport are for them
+    /// Whom it lets in over HTTP and WebSocket is the affair of the TLS options
     #[arg(long, value_name = "FILE")]
     curve_key: Option<PathBuf>,
 
