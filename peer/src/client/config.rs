@@ -51,7 +51,7 @@ pub struct Config {
     /// How a destination is chosen.
     pub choice: Choice,
     /// Requests in flight, waiting ones included, per client and core. Further ones fail with
-    /// [`Error::Busy`](crate::Error::Busy).
+    /// [`Error::Busy`].
     pub max_in_flight: usize,
     /// Largest reply after decompression, in bytes. What comes over the wire is limited by [`pool`](Self::pool).
     pub max_inflated: usize,
