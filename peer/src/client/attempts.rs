@@ -114,7 +114,8 @@ impl Inner {
         if let Some(destination) = self.choose(&known, tried) {
             return Ok(destination);
         }
-        let refreshed = within(deadline, call.timeout, self.link.refresh(&call.service)).await;
+        let refreshed = Box::pin(self.link.refresh(&call.service));
+        let refreshed = within(deadline, call.timeout, refreshed).await;
         let known = match refreshed {
             Ok(refreshed) => refreshed,
             Err(error @ (Error::LookupEmpty { .. } | Error::Timeout { .. })) => return Err(error),

@@ -189,7 +189,9 @@ impl Pool {
                 Given::Lease(lease) => return Ok(lease),
                 Given::Place(place) => {
                     let limit = destination.config().connect_timeout;
-                    let dialled = dial(destination, self.shared.tls.as_ref(), limit);
+                    // On the heap: the handshakes would make the future of every call, of which there are few that dial, twenty
+                    // times as large, and it is moved.
+                    let dialled = Box::pin(dial(destination, self.shared.tls.as_ref(), limit));
                     let dialled = async {
                         dialled.await.inspect_err(|failed| destination.not_connected(failed))
                     };
