@@ -97,9 +97,10 @@ impl Link {
         self.channel.peer_addr()
     }
 
-    /// What it goes over.
-    pub(crate) fn channel(&self) -> &Channel {
-        &self.channel
+    /// Bytes in the connection that have not left.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.channel.queued()
     }
 
     /// What the other side has said of itself; nothing once the connection has ended.

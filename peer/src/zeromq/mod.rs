@@ -1,7 +1,8 @@
 //! ZeroMQ (ZMTP 3.1): how peers of it are met, and who is let in.
 //!
 //! Requests go over it when [`client::Config::transport`](crate::client::Config) says so, and a worker takes it on its port as it
-//! takes HTTP and WebSocket. How calls and publications stand on the wire is in `docs/zmtp-rpc.md`.
+//! takes HTTP and WebSocket. How calls and publications stand on the wire is in `docs/zmtp-rpc.md`. A [`Socket`] is one by itself,
+//! for programs that speak something else.
 
 mod accept;
 mod config;
@@ -12,6 +13,7 @@ mod link;
 mod message;
 mod sealer;
 mod security;
+mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 mod wire;
@@ -26,6 +28,7 @@ pub(crate) use link::{Incoming, Link};
 pub use message::Message;
 pub(crate) use sealer::Sealer;
 pub use security::{Security, draw_keys};
+pub use socket::{Settings, Socket, Stats};
 
 /// The connections of a core on which requests are under way.
 pub(crate) type Pool = crate::multiplex::Pool<wire::Dialer>;

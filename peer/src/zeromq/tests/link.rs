@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use grenache_engine::{now, sleep};
-use grenache_transports::zmtp::{Connection, Event, Mechanism, Side, frame};
+use grenache_transports::zmtp::frame;
 
 use super::*;
 
@@ -117,22 +117,6 @@ fn one_that_receives_nothing_for_a_while_still_gives_signs_of_life() {
     });
 }
 
-/// The other side of a connection, by hand: it has greeted, and its metadata is said.
-async fn by_hand(to: SocketAddr, socket: SocketType) -> TcpStream {
-    let stream = raw(to).await;
-    let mut out = BytesMut::new();
-    let mechanism = Mechanism::null(Side::Connect);
-    let mut connection =
-        Connection::new(Metadata::new(socket), mechanism, Default::default(), &mut out);
-    loop {
-        stream.write(&out.split());
-        let data = stream.recv().await.unwrap().expect("a handshake");
-        if let Some(Event::Ready(_)) = connection.receive(&mut &data[..], &mut out).unwrap() {
-            return stream;
-        }
-    }
-}
-
 #[test]
 fn a_time_to_live_that_has_passed_ends_the_connection() {
     run(|any| async move {
@@ -173,7 +157,7 @@ fn whoever_does_not_read_is_sent_no_more_than_there_is_room_for() {
             sent += 1;
             assert!(sent < 2000, "100 MB are on their way to somebody who does not read");
         }
-        assert!(link.channel().queued() < config.send_high_water + 100_000);
+        assert!(link.queued() < config.send_high_water + 100_000);
         // Signs of life are asked for and not answered, since they are not read; so it is read from no more at a time.
         let ping = b"\x04\x07\x04PING\0\0".repeat(1000);
         let begun = now();
@@ -181,7 +165,7 @@ fn whoever_does_not_read_is_sent_no_more_than_there_is_room_for() {
             stream.write(&ping);
             match timeout(ms(10), next(&mut link)).await {
                 Ok(end) => break end,
-                Err(_) => assert!(link.channel().queued() < config.send_high_water + 200_000),
+                Err(_) => assert!(link.queued() < config.send_high_water + 200_000),
             }
             assert!(now() - begun < Duration::from_secs(10), "it is never given up");
         };

@@ -1,14 +1,19 @@
 //! ZeroMQ against peers of every manner, on the real engine and in the simulator.
 
+mod ends;
 mod handshake;
+mod limits;
 mod link;
+mod patterns;
+mod sockets;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use grenache_engine::{TcpListener, TcpStream, timeout};
-use grenache_transports::zmtp::Metadata;
+use grenache_transports::zmtp::{Connection, Event, Mechanism, Metadata, Side};
 
 use super::{Config, Gate, Incoming, KeyPair, Link, Message, Met, SecretKey, Security, SocketType};
 use crate::Failure;
@@ -121,4 +126,20 @@ async fn empty(link: &mut Link) {
 /// A connection that says what a test wants.
 async fn raw(to: SocketAddr) -> TcpStream {
     TcpStream::connect(to).await.expect("somebody listens")
+}
+
+/// The other side of a connection, by hand: it has greeted, and its metadata is said.
+async fn by_hand(to: SocketAddr, socket: SocketType) -> TcpStream {
+    let stream = raw(to).await;
+    let mut out = BytesMut::new();
+    let mechanism = Mechanism::null(Side::Connect);
+    let mut connection =
+        Connection::new(Metadata::new(socket), mechanism, Default::default(), &mut out);
+    loop {
+        stream.write(&out.split());
+        let data = stream.recv().await.unwrap().expect("a handshake");
+        if let Some(Event::Ready(_)) = connection.receive(&mut &data[..], &mut out).unwrap() {
+            return stream;
+        }
+    }
 }

@@ -1,0 +1,181 @@
+//! One peer: its connection, and what waits on both ways.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+
+use super::Settings;
+use super::peers::Peers;
+use super::queue::Queue;
+use crate::error::Error;
+use crate::zeromq::{Link, Message};
+
+/// One connection of a socket. Messages are written to it by whoever sends, as long as there is room; its own task does the rest.
+pub(super) struct Peer {
+    /// No two peers of a socket ever have the same.
+    pub(super) number: u64,
+    link: RefCell<Link>,
+    /// Messages for it that its connection has no room for.
+    waiting: RefCell<Queue>,
+    /// Messages of it that were not taken yet.
+    pub(super) received: RefCell<Queue>,
+    /// It is no longer among the peers, though something may wait here.
+    pub(super) left: Cell<bool>,
+    /// Nothing is read from it, because too much was not taken.
+    paused: Cell<bool>,
+    /// Somebody was told that there is no room.
+    refused: Cell<bool>,
+    task: RefCell<Waker>,
+    ended: RefCell<Option<Error>>,
+    /// Under what name a ROUTER has it, and what its messages begin with there.
+    pub(super) name: RefCell<Bytes>,
+    pub(super) head: RefCell<Bytes>,
+    /// What it has subscribed to, and how many bytes that is.
+    pub(super) subscriptions: RefCell<BTreeSet<Bytes>>,
+    pub(super) subscribed: Cell<usize>,
+    /// The number of the publication that it was given last.
+    pub(super) given: Cell<u64>,
+}
+
+impl Peer {
+    pub(super) fn new(number: u64, link: Link, settings: &Settings) -> Rc<Peer> {
+        let received = Queue::new(settings.receive_messages, settings.receive_bytes);
+        Rc::new(Peer {
+            number,
+            link: RefCell::new(link),
+            waiting: RefCell::new(Queue::new(settings.send_messages, settings.send_bytes)),
+            received: RefCell::new(received),
+            left: Cell::new(false),
+            paused: Cell::new(false),
+            refused: Cell::new(false),
+            task: RefCell::new(Waker::noop().clone()),
+            ended: RefCell::default(),
+            name: RefCell::default(),
+            head: RefCell::default(),
+            subscriptions: RefCell::default(),
+            subscribed: Cell::new(0),
+            given: Cell::new(0),
+        })
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.link.borrow().peer_addr()
+    }
+
+    /// The identity it has said; empty if none.
+    pub(super) fn identity(&self) -> Bytes {
+        let link = self.link.borrow();
+        link.peer().map_or_else(Bytes::new, |peer| Bytes::copy_from_slice(peer.identity))
+    }
+
+    /// Sends a message, or keeps it for later. False if there is no room.
+    pub(super) fn offer(&self, message: &Message) -> bool {
+        if self.has_gone() {
+            return false;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        let mut link = self.link.borrow_mut();
+        if waiting.is_empty() && !link.is_full() {
+            link.send(message);
+            if link.is_full() {
+                // From now on its task has to look after it.
+                self.resume();
+            }
+            return true;
+        }
+        if !waiting.has_room(message) {
+            self.refused.set(true);
+            return false;
+        }
+        waiting.push(message.clone());
+        true
+    }
+
+    /// Subscribes to messages that begin with `prefix`, or cancels that.
+    pub(super) fn subscribe(&self, prefix: &[u8], wanted: bool) {
+        let mut link = self.link.borrow_mut();
+        match wanted {
+            true => link.subscribe(prefix),
+            false => link.cancel(prefix),
+        }
+    }
+
+    /// Has its task look after it.
+    pub(super) fn resume(&self) {
+        self.task.borrow().wake_by_ref();
+    }
+
+    /// Ends the connection.
+    pub(super) fn end(&self, error: Error) {
+        self.ended.borrow_mut().get_or_insert(error);
+        self.resume();
+    }
+
+    pub(super) fn has_gone(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    /// Why it has gone.
+    pub(super) fn why(&self) -> Error {
+        self.ended.borrow().clone().unwrap_or(Error::Stopped)
+    }
+
+    /// What has waited for it and will not leave.
+    pub(super) fn unsent(&self) -> VecDeque<Message> {
+        self.waiting.borrow_mut().take()
+    }
+
+    /// Its task: ready when the connection has ended.
+    pub(super) fn poll(self: &Rc<Self>, peers: &Peers, context: &mut Context<'_>) -> Poll<()> {
+        if !self.task.borrow().will_wake(context.waker()) {
+            *self.task.borrow_mut() = context.waker().clone();
+        }
+        loop {
+            if self.has_gone() {
+                return Poll::Ready(());
+            }
+            if self.let_go(context) {
+                peers.has_room();
+            }
+            let received = self.received.borrow();
+            // Reading on for each message that is taken would be a trip through here for each.
+            self.paused.set(received.is_full() || (self.paused.get() && !received.is_low()));
+            drop(received);
+            if self.paused.get() {
+                self.link.borrow_mut().poll_paused(context);
+                return Poll::Pending;
+            }
+            let incoming = self.link.borrow_mut().poll_recv(context);
+            match ready!(incoming) {
+                Ok(incoming) => peers.receive(self, incoming),
+                Err(error) => self.end(error),
+            }
+        }
+    }
+
+    /// Gives the connection what it has room for. True if somebody waits for the room this has made.
+    fn let_go(&self, context: &mut Context<'_>) -> bool {
+        let mut link = self.link.borrow_mut();
+        let mut waiting = self.waiting.borrow_mut();
+        // A connection that has broken is noticed by whoever reads from it.
+        while matches!(link.poll_room(context), Poll::Ready(Ok(()))) {
+            let Some(message) = waiting.pop() else { break };
+            link.send(&message);
+        }
+        self.refused.get() && waiting.is_low() && self.refused.take()
+    }
+
+    /// Ready when all has left, or never will.
+    pub(super) fn poll_empty(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.let_go(context);
+        match self.waiting.borrow().is_empty() || self.has_gone() {
+            true => self.link.borrow_mut().poll_empty(context).map(drop),
+            // It was polled for room.
+            false => Poll::Pending,
+        }
+    }
+}

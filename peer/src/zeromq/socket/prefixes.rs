@@ -1,0 +1,101 @@
+//! Who has subscribed to what.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+
+use bytes::Bytes;
+
+/// Prefixes, and those who want what begins with them, each by its number.
+pub(super) struct Prefixes<T> {
+    sorted: BTreeMap<Bytes, BTreeMap<u64, T>>,
+}
+
+impl<T> Default for Prefixes<T> {
+    fn default() -> Self {
+        Prefixes { sorted: BTreeMap::new() }
+    }
+}
+
+impl<T> Prefixes<T> {
+    /// Whether nobody has wanted it before.
+    pub(super) fn insert(&mut self, prefix: &Bytes, number: u64, who: T) -> bool {
+        let wanted = self.sorted.entry(prefix.clone()).or_default();
+        let first = wanted.is_empty();
+        wanted.insert(number, who);
+        first
+    }
+
+    /// Whether nobody wants it any more.
+    pub(super) fn remove(&mut self, prefix: &[u8], number: u64) -> bool {
+        let Some(wanted) = self.sorted.get_mut(prefix) else { return false };
+        wanted.remove(&number);
+        let last = wanted.is_empty();
+        if last {
+            self.sorted.remove(prefix);
+        }
+        last
+    }
+
+    /// Those who want `topic`, once for each prefix of it that they have named.
+    ///
+    /// Of the prefixes in order, the last that is not after the topic is one of its prefixes, or else has a beginning in common
+    /// with it that all prefixes of the topic before it are beginnings of. So one look into the set finds the next or makes the
+    /// topic shorter, and how many other prefixes there are does not matter.
+    pub(super) fn matching<'a>(&'a self, topic: &'a [u8]) -> impl Iterator<Item = &'a T> {
+        let mut end = Included(topic);
+        std::iter::from_fn(move || {
+            loop {
+                let before = self.sorted.range::<[u8], (Bound<&[u8]>, _)>((Unbounded, end));
+                let (prefix, wanted) = before.into_iter().next_back()?;
+                if topic.starts_with(prefix) {
+                    end = Excluded(&topic[..prefix.len()]);
+                    return Some(wanted.values());
+                }
+                let common = prefix.iter().zip(topic).take_while(|(a, b)| a == b).count();
+                end = Included(&topic[..common]);
+            }
+        })
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn finds_what_looking_at_all_of_them_finds() {
+        let mut random = StdRng::seed_from_u64(1);
+        let mut word = |most: usize| -> Bytes {
+            let length = random.random_range(0..=most);
+            (0..length).map(|_| b"ab\xff\0"[random.random_range(0..4)]).collect()
+        };
+        for round in 0..200 {
+            let mut prefixes = Prefixes::default();
+            let mut all: Vec<(Bytes, u64)> = vec![];
+            for number in 0..round % 40 {
+                let prefix = word(6);
+                let new = all.iter().all(|(other, _)| *other != prefix);
+                assert_eq!(prefixes.insert(&prefix, number, number), new);
+                all.push((prefix, number));
+            }
+            for _ in 0..round % 7 {
+                if let Some((prefix, number)) = all.pop() {
+                    let last = all.iter().all(|(other, _)| *other != prefix);
+                    assert_eq!(prefixes.remove(&prefix, number), last);
+                    assert!(!prefixes.remove(&prefix, 1000));
+                }
+            }
+            for _ in 0..20 {
+                let topic = word(8);
+                let mut found: Vec<u64> = prefixes.matching(&topic).copied().collect();
+                found.sort_unstable();
+                let wanted = all.iter().filter(|(prefix, _)| topic.starts_with(prefix));
+                assert!(found.iter().eq(wanted.map(|(_, number)| number)), "{topic:?} {all:?}");
+            }
+        }
+    }
+}
