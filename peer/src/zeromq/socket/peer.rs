@@ -18,7 +18,12 @@ use crate::zeromq::{Link, Message};
 pub(super) struct Peer {
     /// No two peers of a socket ever have the same.
     pub(super) number: u64,
-    link: RefCell<Link>,
+    /// The address of the other side.
+    pub(super) addr: SocketAddr,
+    /// The identity it has said; empty if none.
+    pub(super) identity: Bytes,
+    /// Its connection, until it has left.
+    link: RefCell<Option<Link>>,
     /// Messages for it that its connection has no room for.
     waiting: RefCell<Queue>,
     /// Messages of it that were not taken yet.
@@ -44,9 +49,12 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn new(number: u64, link: Link, settings: &Settings) -> Rc<Peer> {
         let received = Queue::new(settings.receive_messages, settings.receive_bytes);
+        let said = link.peer().map(|peer| Bytes::copy_from_slice(peer.identity));
         Rc::new(Peer {
             number,
-            link: RefCell::new(link),
+            addr: link.peer_addr(),
+            identity: said.unwrap_or_default(),
+            link: RefCell::new(Some(link)),
             waiting: RefCell::new(Queue::new(settings.send_messages, settings.send_bytes)),
             received: RefCell::new(received),
             left: Cell::new(false),
@@ -62,23 +70,11 @@ impl Peer {
         })
     }
 
-    pub(super) fn addr(&self) -> SocketAddr {
-        self.link.borrow().peer_addr()
-    }
-
-    /// The identity it has said; empty if none.
-    pub(super) fn identity(&self) -> Bytes {
-        let link = self.link.borrow();
-        link.peer().map_or_else(Bytes::new, |peer| Bytes::copy_from_slice(peer.identity))
-    }
-
     /// Sends a message, or keeps it for later. False if there is no room.
     pub(super) fn offer(&self, message: &Message) -> bool {
-        if self.has_gone() {
-            return false;
-        }
-        let mut waiting = self.waiting.borrow_mut();
         let mut link = self.link.borrow_mut();
+        let Some(link) = link.as_mut().filter(|_| !self.has_gone()) else { return false };
+        let mut waiting = self.waiting.borrow_mut();
         if waiting.is_empty() && !link.is_full() {
             link.send(message);
             if link.is_full() {
@@ -97,10 +93,11 @@ impl Peer {
 
     /// Subscribes to messages that begin with `prefix`, or cancels that.
     pub(super) fn subscribe(&self, prefix: &[u8], wanted: bool) {
-        let mut link = self.link.borrow_mut();
-        match wanted {
-            true => link.subscribe(prefix),
-            false => link.cancel(prefix),
+        if let Some(link) = &mut *self.link.borrow_mut() {
+            match wanted {
+                true => link.subscribe(prefix),
+                false => link.cancel(prefix),
+            }
         }
     }
 
@@ -124,6 +121,12 @@ impl Peer {
         self.ended.borrow().clone().unwrap_or(Error::Stopped)
     }
 
+    /// Closes its connection.
+    pub(super) fn leave(&self) {
+        self.end(Error::Stopped);
+        self.link.take();
+    }
+
     /// What has waited for it and will not leave.
     pub(super) fn unsent(&self) -> VecDeque<Message> {
         self.waiting.borrow_mut().take()
@@ -145,12 +148,15 @@ impl Peer {
             // Reading on for each message that is taken would be a trip through here for each.
             self.paused.set(received.is_full() || (self.paused.get() && !received.is_low()));
             drop(received);
+            let mut link = self.link.borrow_mut();
+            let Some(open) = link.as_mut() else { return Poll::Ready(()) };
             if self.paused.get() {
-                self.link.borrow_mut().poll_paused(context);
+                open.poll_paused(context);
                 return Poll::Pending;
             }
-            let incoming = self.link.borrow_mut().poll_recv(context);
-            match ready!(incoming) {
+            let incoming = ready!(open.poll_recv(context));
+            drop(link);
+            match incoming {
                 Ok(incoming) => peers.receive(self, incoming),
                 Err(error) => self.end(error),
             }
@@ -160,6 +166,7 @@ impl Peer {
     /// Gives the connection what it has room for. True if somebody waits for the room this has made.
     fn let_go(&self, context: &mut Context<'_>) -> bool {
         let mut link = self.link.borrow_mut();
+        let Some(link) = link.as_mut() else { return false };
         let mut waiting = self.waiting.borrow_mut();
         // A connection that has broken is noticed by whoever reads from it.
         while matches!(link.poll_room(context), Poll::Ready(Ok(()))) {
@@ -172,10 +179,11 @@ impl Peer {
     /// Ready when all has left, or never will.
     pub(super) fn poll_empty(&self, context: &mut Context<'_>) -> Poll<()> {
         self.let_go(context);
-        match self.waiting.borrow().is_empty() || self.has_gone() {
-            true => self.link.borrow_mut().poll_empty(context).map(drop),
+        match &mut *self.link.borrow_mut() {
+            Some(link) if self.waiting.borrow().is_empty() => link.poll_empty(context).map(drop),
             // It was polled for room.
-            false => Poll::Pending,
+            Some(_) => Poll::Pending,
+            None => Poll::Ready(()),
         }
     }
 }

@@ -119,7 +119,7 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let Place { peers, peer } = self;
-        peer.end(Error::Stopped);
+        peer.leave();
         peers.peers.borrow_mut().remove(&peer.number);
         peers.inbox.leave(peer);
         peers.pattern.borrow_mut().leave(peer, &peers.inbox, &peers.counters);

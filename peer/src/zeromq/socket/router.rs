@@ -35,7 +35,7 @@ impl Router {
         peer: &Rc<Peer>,
         settings: &Settings,
     ) -> Result<(), &'static str> {
-        let mut identity = peer.identity();
+        let mut identity = peer.identity.clone();
         if identity.is_empty() {
             identity = self.draw();
         }
@@ -43,7 +43,7 @@ impl Router {
             if !settings.handover {
                 return Err("another peer has this identity");
             }
-            other.end(Error::Closed { to: other.addr() });
+            other.end(Error::Closed { to: other.addr });
         }
         *peer.head.borrow_mut() = frame_before(&identity);
         *peer.name.borrow_mut() = identity.clone();

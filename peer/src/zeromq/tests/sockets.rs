@@ -10,12 +10,12 @@ pub(super) fn quick() -> Settings {
 }
 
 pub(super) async fn until(socket: &Socket, wanted: impl Fn(&Stats) -> bool) -> Stats {
-    let met = timeout(LONG, socket.until(wanted)).await;
+    let met = timeout(LONG / 2, socket.until(wanted)).await;
     met.unwrap_or_else(|_| panic!("{socket:?}, {:?}", socket.last_error()))
 }
 
 pub(super) async fn recv(socket: &Socket) -> Message {
-    let received = timeout(LONG, socket.recv()).await;
+    let received = timeout(LONG / 2, socket.recv()).await;
     received.unwrap_or_else(|_| panic!("nothing comes: {socket:?}")).expect("a message")
 }
 
