@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -282,8 +282,10 @@ impl Link {
         self.outbox.is_full()
     }
 
-    /// Lets go what is queued. Ready when there is room for more.
+    /// Lets go what is queued. Ready when there is room for more, or the connection has broken.
     pub(crate) fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // One that has broken takes everything, and nothing comes of it.
+        ready!(pin!(self.channel.drained(usize::MAX)).poll(context))?;
         loop {
             self.outbox.flush();
             if !self.outbox.is_full() {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
@@ -141,26 +141,30 @@ impl Peer {
             if self.has_gone() {
                 return Poll::Ready(());
             }
-            if self.let_go(context) {
-                peers.has_room();
-            }
             let received = self.received.borrow();
             // Reading on for each message that is taken would be a trip through here for each.
             self.paused.set(received.is_full() || (self.paused.get() && !received.is_low()));
             drop(received);
             let mut link = self.link.borrow_mut();
             let Some(open) = link.as_mut() else { return Poll::Ready(()) };
-            if self.paused.get() {
+            let incoming = if self.paused.get() {
                 open.poll_paused(context);
-                return Poll::Pending;
-            }
-            let incoming = ready!(open.poll_recv(context));
+                Poll::Pending
+            } else {
+                open.poll_recv(context)
+            };
             drop(link);
             match incoming {
-                Ok(incoming) => peers.receive(self, incoming),
-                Err(error) => self.end(error),
+                Poll::Ready(Ok(incoming)) => peers.receive(self, incoming),
+                Poll::Ready(Err(error)) => self.end(error),
+                Poll::Pending => break,
             }
         }
+        // Only now: what goes into a connection that has broken is lost.
+        if self.let_go(context) {
+            peers.has_room();
+        }
+        Poll::Pending
     }
 
     /// Gives the connection what it has room for. True if somebody waits for the room this has made.
@@ -168,7 +172,7 @@ impl Peer {
         let mut link = self.link.borrow_mut();
         let Some(link) = link.as_mut() else { return false };
         let mut waiting = self.waiting.borrow_mut();
-        // A connection that has broken is noticed by whoever reads from it.
+        // That a connection has broken is told to whoever reads from it.
         while matches!(link.poll_room(context), Poll::Ready(Ok(()))) {
             let Some(message) = waiting.pop() else { break };
             link.send(&message);
