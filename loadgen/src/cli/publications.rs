@@ -80,7 +80,7 @@ pub(super) struct Sub {
     output: OutputOptions,
 }
 
-/// Publishes over WebSocket to whoever connects
+/// Publishes over WebSocket and ZeroMQ to whoever connects
 ///
 /// A publisher of the peer library, on a worker with one core. It prints where it listens, waits for --subscribers, and then
 /// publishes binary messages. Node's subscribers can listen too.

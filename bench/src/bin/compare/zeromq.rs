@@ -182,7 +182,7 @@ fn encrypted_publications(
 fn first_bytes(plan: &Plan, report: &mut Report, ring: &Ring) -> io::Result<()> {
     let certificates = Certificates::make()?;
     let folder = certificates.path("worker").display().to_string();
-    let (alone, all, tls) = ("HTTP alone", "HTTP, WebSocket, ZeroMQ", "the same and TLS");
+    let (alone, all, tls) = ("HTTP alone", "HTTP, WebSocket, ZeroMQ", "those over TLS too");
     let service = "rest:bench:first-bytes";
     let workers =
         [(alone, vec!["--http-only"]), (all, vec![]), (tls, vec!["--tls", &folder, "--plain"])];
