@@ -114,6 +114,7 @@ mod json;
 pub mod link;
 mod multiplex;
 mod outbox;
+mod prefixes;
 pub mod publish;
 pub mod server;
 pub mod subscribe;

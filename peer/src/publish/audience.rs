@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use async_channel::Receiver;
+use bytes::Bytes;
 use grenache_engine::{next_turn, now, spawn_local, timeout};
 use slab::Slab;
 
@@ -15,6 +16,7 @@ use super::seat::Seat;
 use super::stats::Counters;
 use super::{Config, Note, Publisher};
 use crate::channel::Channel;
+use crate::prefixes::Prefixes;
 use crate::zeromq::Sealer;
 
 /// Messages that are given to subscribers before what they were given leaves, and other tasks of the core have their turn: without
@@ -29,6 +31,8 @@ pub(crate) struct Audience {
     pub(super) config: Rc<Config>,
     pub(super) counters: Arc<Counters>,
     seats: RefCell<Slab<Weak<Seat>>>,
+    /// What they want.
+    wanted: RefCell<Prefixes<Weak<Seat>>>,
     last: RefCell<LastValues>,
 }
 
@@ -37,8 +41,9 @@ impl Audience {
     pub(crate) fn open(publisher: &Publisher) -> Rc<Audience> {
         let (notes, counters, last) = publisher.join();
         let config = Rc::new(publisher.config().clone());
-        let (seats, last) = (RefCell::default(), RefCell::new(last));
-        let audience = Rc::new(Audience { config, counters, seats, last });
+        let (seats, wanted) = Default::default();
+        let last = RefCell::new(last);
+        let audience = Rc::new(Audience { config, counters, seats, wanted, last });
         spawn_local(listen(Rc::downgrade(&audience), notes));
         audience
     }
@@ -59,9 +64,22 @@ impl Audience {
         seat.key.set(self.seats.borrow_mut().insert(Rc::downgrade(&seat)));
         self.counters.subscribers.add(1);
         if form == Form::Raw {
+            // It wants everything.
+            self.want(&seat, b"");
             self.missed(form, |_| true).iter().for_each(|last| seat.offer(last));
         }
         seat
+    }
+
+    /// A subscriber wants what begins with this.
+    pub(super) fn want(&self, seat: &Rc<Seat>, prefix: &[u8]) {
+        let (prefix, number) = (Bytes::copy_from_slice(prefix), seat.key.get() as u64);
+        self.wanted.borrow_mut().insert(&prefix, number, Rc::downgrade(seat));
+    }
+
+    /// It no longer does.
+    pub(super) fn unwant(&self, key: usize, prefix: &[u8]) {
+        self.wanted.borrow_mut().remove(prefix, key as u64);
     }
 
     pub(super) fn leave(&self, key: usize) {
@@ -83,9 +101,27 @@ impl Audience {
     fn publish(&self, publication: &Arc<Publication>) {
         self.counters.published.add(1);
         self.last.borrow_mut().keep(publication);
+        let number = self.counters.published.get();
+        let topic = publication.subject(Form::Topical);
+        let subject = publication.subject(Form::ZeroMq);
+        let alike = topic == subject;
+        self.offer(publication, topic, number, |form| alike || form != Form::ZeroMq);
+        if !alike {
+            self.offer(publication, subject, number, |form| form == Form::ZeroMq);
+        }
+    }
+
+    /// Gives a publication to those who want what begins like `subject`, once.
+    fn offer(
+        &self,
+        publication: &Publication,
+        subject: &[u8],
+        number: u64,
+        takes: impl Fn(Form) -> bool,
+    ) {
         // No seat is given up meanwhile: nothing here runs what others have written.
-        for (_, seat) in self.seats.borrow().iter() {
-            if let Some(seat) = seat.upgrade() {
+        for seat in self.wanted.borrow().matching(subject).filter_map(Weak::upgrade) {
+            if takes(seat.form) && seat.offered.replace(number) != number {
                 seat.offer(publication);
             }
         }

@@ -32,7 +32,9 @@ const PLACE: usize = 64;
 /// A subscriber's place in the audience, and what waits for it. Dropping it gives the place up.
 pub(crate) struct Seat {
     channel: Channel,
-    form: Form,
+    pub(super) form: Form,
+    /// The number of the publication that it was offered last.
+    pub(super) offered: Cell<u64>,
     /// Encrypts what is sent, at the moment it is.
     sealer: Option<Sealer>,
     config: Rc<Config>,
@@ -66,6 +68,7 @@ impl Seat {
             listens: Cell::new(false),
             channel,
             form,
+            offered: Cell::new(0),
             sealer,
             config,
             counters,
@@ -84,21 +87,27 @@ impl Seat {
     }
 
     /// It wants topics that begin with `prefix`.
-    pub(crate) fn subscribe(&self, prefix: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn subscribe(self: &Rc<Self>, prefix: &[u8]) -> Result<(), Refused> {
         let Some(topics) = &self.topics else { return Err(Refused) };
         let is_new = |subject: &[u8]| subject.starts_with(prefix) && !topics.borrow().want(subject);
-        let audience = self.audience.upgrade();
-        let missed = audience.map(|audience| audience.missed(self.form, is_new));
-        topics.borrow_mut().add(prefix, self.config.max_topics)?;
+        let Some(audience) = self.audience.upgrade() else { return Ok(()) };
+        let missed = audience.missed(self.form, is_new);
+        if topics.borrow_mut().add(prefix, self.config.max_topics)? {
+            audience.want(self, prefix);
+        }
         self.listen(true);
-        missed.iter().flatten().for_each(|publication| self.offer(publication));
+        missed.iter().for_each(|publication| self.offer(publication));
         Ok(())
     }
 
     /// It no longer wants what it has asked for by `prefix`.
     pub(crate) fn cancel(&self, prefix: &[u8]) {
         if let Some(topics) = &self.topics {
-            topics.borrow_mut().remove(prefix);
+            if topics.borrow_mut().remove(prefix)
+                && let Some(audience) = self.audience.upgrade()
+            {
+                audience.unwant(self.key.get(), prefix);
+            }
             self.listen(!topics.borrow().is_empty());
         }
     }
@@ -112,14 +121,9 @@ impl Seat {
         }
     }
 
-    /// Sends a message, or keeps it for later, or drops one.
+    /// Sends a message that it wants, or keeps it for later, or drops one.
     pub(super) fn offer(&self, publication: &Publication) {
         if self.overflown.get() {
-            return;
-        }
-        if let Some(topics) = &self.topics
-            && !topics.borrow().want(publication.subject(self.form))
-        {
             return;
         }
         let frame = publication.frame(self.form);
@@ -256,7 +260,14 @@ impl Drop for Seat {
         self.listen(false);
         self.counters.dropped.add(self.clear());
         if let Some(audience) = self.audience.upgrade() {
-            audience.leave(self.key.get());
+            let key = self.key.get();
+            match &self.topics {
+                None => audience.unwant(key, b""),
+                Some(topics) => {
+                    topics.borrow().iter().for_each(|prefix| audience.unwant(key, prefix));
+                }
+            }
+            audience.leave(key);
         }
     }
 }

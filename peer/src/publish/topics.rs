@@ -45,8 +45,8 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    /// Adds a prefix; there may be `max` of them.
-    pub(super) fn add(&mut self, prefix: &[u8], max: usize) -> Result<(), Refused> {
+    /// Adds a prefix; there may be `max` of them. Whether it was not there before.
+    pub(super) fn add(&mut self, prefix: &[u8], max: usize) -> Result<bool, Refused> {
         let known = self.prefixes.contains(prefix);
         if prefix.len() > MAX_TOPIC || (!known && self.prefixes.len() >= max) {
             return Err(Refused);
@@ -54,12 +54,16 @@ impl Topics {
         if !known {
             self.prefixes.insert(prefix.into());
         }
-        Ok(())
+        Ok(!known)
     }
 
-    /// Takes a prefix back.
-    pub(super) fn remove(&mut self, prefix: &[u8]) {
-        self.prefixes.remove(prefix);
+    /// Takes a prefix back. Whether it was there.
+    pub(super) fn remove(&mut self, prefix: &[u8]) -> bool {
+        self.prefixes.remove(prefix)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.prefixes.iter().map(|prefix| &**prefix)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -67,11 +71,7 @@ impl Topics {
     }
 
     pub(super) fn want(&self, topic: &[u8]) -> bool {
-        // A subscriber has few; one that has many pays for looking at each beginning of the topic instead.
-        match self.prefixes.len() {
-            0..=8 => self.prefixes.iter().any(|prefix| topic.starts_with(prefix)),
-            _ => (0..=topic.len().min(MAX_TOPIC)).any(|len| self.prefixes.contains(&topic[..len])),
-        }
+        self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
     }
 }
 
@@ -123,11 +123,11 @@ mod tests {
     fn prefixes_are_bounded() {
         let mut topics = Topics::default();
         assert_eq!(topics.add(&[b'x'; MAX_TOPIC + 1], 2), Err(Refused));
-        assert_eq!(topics.add(b"a", 2), Ok(()));
-        assert_eq!(topics.add(b"b", 2), Ok(()));
-        assert_eq!(topics.add(b"a", 2), Ok(()));
+        assert_eq!(topics.add(b"a", 2), Ok(true));
+        assert_eq!(topics.add(b"b", 2), Ok(true));
+        assert_eq!(topics.add(b"a", 2), Ok(false));
         assert_eq!(topics.add(b"c", 2), Err(Refused));
         topics.remove(b"a");
-        assert_eq!(topics.add(b"c", 2), Ok(()));
+        assert_eq!(topics.add(b"c", 2), Ok(true));
     }
 }

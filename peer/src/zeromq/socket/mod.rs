@@ -6,7 +6,6 @@ mod inbox;
 mod pattern;
 mod peer;
 mod peers;
-mod prefixes;
 mod publish;
 mod queue;
 mod reply;

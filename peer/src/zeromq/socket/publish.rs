@@ -7,9 +7,9 @@ use bytes::{Bytes, BytesMut};
 use super::Settings;
 use super::inbox::Inbox;
 use super::peer::Peer;
-use super::prefixes::Prefixes;
 use super::stats::Counters;
 use crate::error::Error;
+use crate::prefixes::Prefixes;
 use crate::zeromq::{Incoming, Message};
 
 /// A publisher's side of things.

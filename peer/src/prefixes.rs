@@ -1,4 +1,4 @@
-//! Who has subscribed to what.
+//! Who has subscribed to what, by the beginnings of topics.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
@@ -6,7 +6,7 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use bytes::Bytes;
 
 /// Prefixes, and those who want what begins with them, each by its number.
-pub(super) struct Prefixes<T> {
+pub(crate) struct Prefixes<T> {
     sorted: BTreeMap<Bytes, BTreeMap<u64, T>>,
 }
 
@@ -18,7 +18,7 @@ impl<T> Default for Prefixes<T> {
 
 impl<T> Prefixes<T> {
     /// Whether nobody has wanted it before.
-    pub(super) fn insert(&mut self, prefix: &Bytes, number: u64, who: T) -> bool {
+    pub(crate) fn insert(&mut self, prefix: &Bytes, number: u64, who: T) -> bool {
         let wanted = self.sorted.entry(prefix.clone()).or_default();
         let first = wanted.is_empty();
         wanted.insert(number, who);
@@ -26,7 +26,7 @@ impl<T> Prefixes<T> {
     }
 
     /// Whether nobody wants it any more.
-    pub(super) fn remove(&mut self, prefix: &[u8], number: u64) -> bool {
+    pub(crate) fn remove(&mut self, prefix: &[u8], number: u64) -> bool {
         let Some(wanted) = self.sorted.get_mut(prefix) else { return false };
         wanted.remove(&number);
         let last = wanted.is_empty();
@@ -41,7 +41,7 @@ impl<T> Prefixes<T> {
     /// Of the prefixes in order, the last that is not after the topic is one of its prefixes, or else has a beginning in common
     /// with it that all prefixes of the topic before it are beginnings of. So one look into the set finds the next or makes the
     /// topic shorter, and how many other prefixes there are does not matter.
-    pub(super) fn matching<'a>(&'a self, topic: &'a [u8]) -> impl Iterator<Item = &'a T> {
+    pub(crate) fn matching<'a>(&'a self, topic: &'a [u8]) -> impl Iterator<Item = &'a T> {
         let mut end = Included(topic);
         std::iter::from_fn(move || {
             loop {
