@@ -12,18 +12,21 @@ use slab::Slab;
 
 use super::last_values::LastValues;
 use super::publication::{Form, Publication};
-use super::seat::Seat;
+use super::seat::{AHEAD, Seat};
 use super::stats::Counters;
 use super::{Config, Note, Publisher};
 use crate::channel::Channel;
 use crate::prefixes::Prefixes;
 use crate::zeromq::Sealer;
 
-/// Messages that are given to subscribers before what they were given leaves, and other tasks of the core have their turn: without
-/// end they would overflow queues that the system has room for.
-const AT_ONCE: usize = 64;
+/// Bytes of messages that are given to a subscriber before they leave, and other tasks of the core have their turn: without end
+/// they would overflow queues that the system has room for. What is less than that goes to the kernel at once.
+const AT_ONCE: usize = AHEAD / 2;
 
-/// The same for a large audience: messages times subscribers.
+/// About what stands before a message.
+const HEADER: usize = 16;
+
+/// Messages that are given to subscribers likewise, each counted once for every subscriber.
 const COPIES_AT_ONCE: usize = 64 * 1024;
 
 /// The subscribers of one core. What is published is sent to them from a task of its own.
@@ -157,11 +160,22 @@ fn flushing(seat: &Weak<Seat>) -> Option<Channel> {
 
 async fn listen(audience: Weak<Audience>, notes: Receiver<Note>) {
     let (mut at_once, mut copies) = (0, 0);
-    while let Ok(note) = notes.recv().await {
+    loop {
+        // Whoever is behind does not wait.
+        let note = match notes.try_recv() {
+            Ok(note) => note,
+            Err(_) => match notes.recv().await {
+                Ok(note) => note,
+                Err(_) => return,
+            },
+        };
         let Some(audience) = audience.upgrade() else { return };
         copies += audience.seats.borrow().len();
         match note {
-            Note::Publication(publication) => audience.publish(&publication),
+            Note::Publication(publication) => {
+                at_once += publication.len() + HEADER;
+                audience.publish(&publication);
+            }
             Note::Flush(done) => {
                 spawn_local(async move {
                     audience.flush().await;
@@ -169,8 +183,7 @@ async fn listen(audience: Weak<Audience>, notes: Receiver<Note>) {
                 });
             }
         }
-        at_once += 1;
-        if at_once == AT_ONCE || copies >= COPIES_AT_ONCE {
+        if at_once >= AT_ONCE || copies >= COPIES_AT_ONCE {
             (at_once, copies) = (0, 0);
             next_turn().await;
         }

@@ -147,7 +147,7 @@ impl Publisher {
         data: impl Into<Data>,
     ) -> Result<(), Error> {
         let publication = Publication::new(topic, data.into())?;
-        for notes in self.keep(&publication) {
+        for notes in self.tell(&publication) {
             // Closed is whoever has no subscribers any more.
             let _ = notes.send(Note::Publication(publication.clone())).await;
         }
@@ -160,7 +160,7 @@ impl Publisher {
     /// [`Error::Config`] for what is no topic.
     pub fn publish_blocking(&self, topic: &str, data: impl Into<Data>) -> Result<(), Error> {
         let publication = Publication::new(topic, data.into())?;
-        for notes in self.keep(&publication) {
+        for notes in self.tell(&publication) {
             let _ = notes.send_blocking(Note::Publication(publication.clone()));
         }
         Ok(())
@@ -219,13 +219,18 @@ impl Publisher {
         kept.then(|| self.shared.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Keeps a message for those who come late, and gives the cores that are to be told of it.
-    fn keep(&self, publication: &Arc<Publication>) -> Vec<Sender<Note>> {
+    /// Keeps a message for those who come late, tells the cores that have room of it, and gives the others, for which it waits.
+    fn tell(&self, publication: &Arc<Publication>) -> Vec<Sender<Note>> {
         let mut last = self.last();
         if let Some(last) = &mut last {
             last.keep(publication);
         }
-        self.notes()
+        let cores = self.shared.cores.read().unwrap_or_else(PoisonError::into_inner);
+        let full = cores.open.iter().filter(|core| {
+            let told = core.notes.try_send(Note::Publication(publication.clone()));
+            matches!(told, Err(TrySendError::Full(_)))
+        });
+        full.map(|core| core.notes.clone()).collect()
     }
 
     /// The cores, so that nobody waits with the lock in hand.

@@ -21,7 +21,7 @@ use crate::zeromq::Sealer;
 
 /// Bytes that go into a connection's own queue, where they cannot be dropped any more. Enough to keep it sending. A longer frame
 /// goes there piece by piece.
-const AHEAD: usize = 64 * 1024;
+pub(super) const AHEAD: usize = 64 * 1024;
 
 /// From this length on, a frame is shared with the connection instead of copied.
 const HAND_OVER: usize = 16 * 1024;
@@ -221,14 +221,12 @@ impl Seat {
 
     fn send(&self, frame: &Bytes) {
         self.counters.sent.add(1);
-        let frame = match &self.sealer {
-            Some(sealer) => sealer.seal(frame).freeze(),
-            None => frame.clone(),
-        };
+        let sealed = self.sealer.as_ref().map(|sealer| sealer.seal(frame).freeze());
+        let frame = sealed.as_ref().unwrap_or(frame);
         if frame.len() < HAND_OVER {
-            self.channel.write(&frame);
+            self.channel.write(frame);
         } else {
-            self.channel.send(frame);
+            self.channel.send(frame.clone());
         }
     }
 
