@@ -119,7 +119,8 @@ class Peer:
         while True:
             for socket in self.sockets.values():
                 if not socket.closed:
-                    socket.getsockopt(zmq.EVENTS)
+                    # Not getsockopt, which would take the sign from those that wait to receive.
+                    socket.get(zmq.EVENTS)
             await asyncio.sleep(0.01)
 
     async def watch(self, number, monitor):

@@ -15,4 +15,5 @@ mod heartbeats;
 mod messages;
 mod patterns;
 mod refusals;
+mod sockets;
 mod subscriptions;
