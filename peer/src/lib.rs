@@ -79,7 +79,7 @@
 //! # Limits
 //!
 //! Everything that another can make grow has a limit, a field of [`server::Config`], [`client::Config`], [`link::Config`],
-//! [`PoolConfig`], [`websocket::Config`], [`zeromq::Config`], [`publish::Config`], [`subscribe::Config`] or [`handle::Config`]: sizes of heads, bodies and replies, before and after decompression; requests and
+//! [`PoolConfig`], [`websocket::Config`], [`zeromq::Config`], [`zeromq::Settings`], [`publish::Config`], [`subscribe::Config`] or [`handle::Config`]: sizes of heads, bodies and replies, before and after decompression; requests and
 //! connections at once; how long anything may take. Beyond them a request is refused, with an error that says so; whatever is
 //! refused has not run.
 //!

@@ -145,6 +145,35 @@ fn worker_and_client() {
 }
 
 #[test]
+fn zmq_proxy() {
+    use grenache_engine::{Config as Engine, Core, Runtime, timeout};
+    use grenache_peer::zeromq::{Message, Settings, Socket, SocketType};
+
+    let mut proxy = Example::start("zmq_proxy", &["127.0.0.1:0", "127.0.0.1:0"]);
+    let line = proxy.line();
+    let words: Vec<_> = line.split(' ').collect();
+    let [front, back] = [words[1], words[3]].map(|addr| addr.parse().expect("an address"));
+    let main = move |_: Core<()>| async move {
+        let test = async {
+            let [req, rep] = [SocketType::Req, SocketType::Rep]
+                .map(|socket| Socket::new(socket, Settings::default()).unwrap());
+            req.connect(front);
+            rep.connect(back);
+            for _ in 0..3 {
+                req.send("question").await.unwrap();
+                assert_eq!(rep.recv().await, Ok(Message::from("question")));
+                rep.send("answer").await.unwrap();
+                assert_eq!(req.recv().await, Ok(Message::from("answer")));
+            }
+        };
+        timeout(PATIENCE, test).await.expect("it is passed on");
+    };
+    Runtime::start(Engine::default(), main).unwrap().join().unwrap();
+    signal(proxy.child.id(), "TERM");
+    assert_eq!(proxy.finish(), "");
+}
+
+#[test]
 fn publisher_and_subscriber() {
     let config = grenache_grape::Config { dht_port: 0, api_port: 0, ..Default::default() };
     let grape = Grape::start(config).expect("a grape");
