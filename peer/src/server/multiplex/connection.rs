@@ -228,6 +228,8 @@ impl<W: Wire> Connection<W> {
             Event::Ready(ready) => self.ready(ready),
             Event::Subscribe(prefix) => {
                 self.patience.renew();
+                // What is kept for it is sent at once, and may be encrypted by number: what was written before goes first.
+                self.outbox.flush();
                 if self.seat.as_ref().is_some_and(|seat| seat.subscribe(&prefix).is_err()) {
                     self.server.counters.malformed.add(1);
                     let why = "a topic that is too long, or too many of them";

@@ -1,10 +1,12 @@
 //! Subscribers over ZeroMQ, beside those over WebSocket.
 
+use std::io::Write;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use grenache_peer::publish::{Config, Overflow, Publisher};
 use grenache_peer::server::{self, Services};
-use grenache_peer::zeromq::{Gate, draw_keys};
+use grenache_peer::zeromq::{Gate, KeyPair, draw_keys};
 use grenache_peer::{Worker, worker};
 use grenache_transports::zmtp::{Mechanism, Side, SocketType};
 
@@ -168,21 +170,27 @@ fn one_that_does_not_read_holds_up_nobody() {
     }
 }
 
+/// Settings of a worker with these keys.
+fn locked(keys: &KeyPair) -> worker::Config {
+    let gate = Gate::Curve { keys: keys.clone(), allow: None };
+    worker::Config { server: server::Config { gate, ..Default::default() }, ..Default::default() }
+}
+
+/// A peer of such a worker, with keys of its own.
+fn curve(worker: &Worker, keys: &KeyPair, socket: SocketType) -> Peer {
+    let mut entropy = [0; 96];
+    rand::fill(&mut entropy);
+    let mechanism = Mechanism::curve_client(keys.public, draw_keys(), entropy);
+    Peer::connect(worker.addr(), socket, mechanism)
+}
+
 #[test]
 fn with_curve_each_gets_its_own_boxes() {
     let keys = draw_keys();
-    let gate = Gate::Curve { keys: keys.clone(), allow: None };
-    let server = server::Config { gate, ..Default::default() };
-    let settings = worker::Config { server, ..Default::default() };
     let setup = |services: &mut Services| services.add("echo", echo);
     let config = Config { high_water: 10_000_000, ..Config::default() };
-    with(config, settings, setup, |worker, publisher| {
-        let connect = |socket| {
-            let mut entropy = [0; 96];
-            rand::fill(&mut entropy);
-            let mechanism = Mechanism::curve_client(keys.public, draw_keys(), entropy);
-            Peer::connect(worker.addr(), socket, mechanism)
-        };
+    with(config, locked(&keys), setup, |worker, publisher| {
+        let connect = |socket| curve(worker, &keys, socket);
         let mut peers = [connect(SocketType::Sub), connect(SocketType::Sub)];
         peers.iter_mut().for_each(|peer| peer.subscribe(b"t"));
         until("both listen", || publisher.stats().listening == 2);
@@ -200,6 +208,22 @@ fn with_curve_each_gets_its_own_boxes() {
         let mut dealer = connect(SocketType::Dealer);
         assert_eq!(dealer.ask(&[r#"["r","echo",1]"#]), [r#"["r",null,1]"#]);
     });
+}
+
+#[test]
+fn with_curve_what_is_kept_comes_after_answers_to_earlier_pings() {
+    let keys = draw_keys();
+    let test = |worker: &Worker, publisher: &Publisher| {
+        publisher.publish_blocking("t", "the last").unwrap();
+        let mut peer = curve(worker, &keys, SocketType::Sub);
+        let mut both = BytesMut::new();
+        peer.connection.ping(Duration::ZERO, &mut both).expect("it is ready");
+        peer.connection.subscribe(b"t", &mut both).expect("it is ready");
+        peer.stream.write_all(&both).expect("sent");
+        assert_eq!(peer.texts(), ["t", "the last"]);
+        assert_eq!(peer.connection.pongs(), 1);
+    };
+    with(Config { last_values: 1, ..Config::default() }, locked(&keys), |_| {}, test);
 }
 
 #[test]
