@@ -391,7 +391,10 @@ impl Guest {
             connection.poll(context)
         })
         .await;
-        let Some((turn, received)) = connection.turned() else { return };
+        let turned = connection.turned();
+        // What it keeps of the request goes with it.
+        drop(connection);
+        let Some((turn, received)) = turned else { return };
         match turn {
             Turn::WebSocket(upgrade) => {
                 let wire = WebSocket::new(&server.config, &upgrade);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use grenache_peer::server::Config;
 
 use crate::client::Client;
-use crate::socket::{CLOSE, PING, Socket, TEXT, frame};
+use crate::socket::{CLOSE, PING, Socket, TEXT, frame, upgrade};
 use crate::{Rig, until, with};
 
 const BUSY: &str = r#"["mine","ERR_BUSY",null,503]"#;
@@ -77,6 +77,21 @@ fn too_many_bytes_of_requests() {
         assert_eq!(first.answer().len(), 60_000 + 13);
         assert_eq!(other.ask(&large).len(), 3000 + 16);
         until("nothing is left", || rig.worker.stats().held == 0);
+    });
+}
+
+#[test]
+fn nothing_is_held_of_the_request_for_a_websocket() {
+    with(Config::default(), |rig| {
+        let request = upgrade("");
+        let (begin, end) = request.split_at(50);
+        let mut client = rig.client();
+        client.send(begin);
+        until("it is counted", || rig.worker.stats().held == 50);
+        client.send(end);
+        let mut socket = Socket::upgraded(client);
+        assert_eq!(socket.ask(r#"["r","echo",1]"#), r#"["r",null,1]"#);
+        assert_eq!(rig.worker.stats().held, 0);
     });
 }
 
