@@ -155,7 +155,8 @@ impl Program {
         }
     }
 
-    fn stats(&self) -> Stats {
+    /// What all cores have counted.
+    pub fn stats(&self) -> Stats {
         self.counters.iter().map(|counters| counters.read()).sum()
     }
 }
