@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grenache_engine::{Core, fill_random, now, shutdown, sleep, spawn_local, timeout};
-use grenache_peer::client::{self, Call, Client};
+use grenache_peer::client::{Call, Client};
 use grenache_peer::link::{self, Grape, Link};
-use grenache_peer::{Error, Json, Transport};
+use grenache_peer::{Error, Json};
 
 use crate::network;
 use crate::oracle::{Kind, Oracle, Outcome};
+use crate::speech::Speech;
 use crate::worker::{self, Done, Work};
 
 /// What the test tells all clients.
@@ -21,7 +22,7 @@ pub(crate) struct Orders {
     /// Callers per core.
     pub(crate) callers: usize,
     /// What calls go over.
-    pub(crate) transport: Transport,
+    pub(crate) speech: Speech,
 }
 
 /// The longest time a call is given.
@@ -39,8 +40,7 @@ pub(crate) async fn run(
 ) {
     let grapes = Grape::list(&grapes.join(",")).expect("grapes");
     let link = Link::new(&grapes, link::Config::default(), None).expect("a link");
-    let config = client::Config { transport: orders.transport, ..client::Config::default() };
-    let client = Client::new(link.clone(), config, None).expect("a client");
+    let client = Client::new(link.clone(), orders.speech.client(), None).expect("a client");
     for _ in 0..orders.callers {
         spawn_local(call_again_and_again(client.clone(), oracle.clone(), orders.clone()));
     }
@@ -65,12 +65,12 @@ async fn call_again_and_again(client: Client, oracle: Arc<Mutex<Oracle>>, orders
     loop {
         sleep(millis(PAUSE)).await;
         if orders.calling.get() {
-            call(&client, &oracle, orders.transport).await;
+            call(&client, &oracle, orders.speech).await;
         }
     }
 }
 
-async fn call(client: &Client, oracle: &Mutex<Oracle>, transport: Transport) {
+async fn call(client: &Client, oracle: &Mutex<Oracle>, speech: Speech) {
     let kind = match draw(8) {
         0..4 => Kind::Once,
         4..7 => Kind::Idempotent,
@@ -103,7 +103,7 @@ async fn call(client: &Client, oracle: &Mutex<Oracle>, transport: Transport) {
     if let Some(attempt) = attempt {
         call = call.attempt_timeout(attempt);
     }
-    if draw(4) == 0 && transport == Transport::Http {
+    if draw(4) == 0 && speech == Speech::Http {
         call = call.gzip();
     }
     if draw(4) == 0 {
@@ -111,8 +111,8 @@ async fn call(client: &Client, oracle: &Mutex<Oracle>, transport: Transport) {
     }
     let patience = if draw(12) == 0 { millis(limit) } else { Duration::MAX };
     let outcome = match kind {
-        Kind::Map => timeout(patience, map(client, call, &work, oracle)).await,
-        _ => timeout(patience, async { read(client.request(call).await, &work) }).await,
+        Kind::Map => timeout(patience, map(client, call, &work, oracle, speech)).await,
+        _ => timeout(patience, async { read(client.request(call).await, &work, speech) }).await,
     };
     oracle.lock().unwrap().end(id, outcome.unwrap_or(Outcome::Cancelled), now());
 }
@@ -126,21 +126,27 @@ fn size() -> usize {
     }
 }
 
-async fn map(client: &Client, call: Call, work: &Work, oracle: &Mutex<Oracle>) -> Outcome {
+async fn map(
+    client: &Client,
+    call: Call,
+    work: &Work,
+    oracle: &Mutex<Oracle>,
+    speech: Speech,
+) -> Outcome {
     let mut replies = match client.map(call, None).await {
         Ok(replies) => replies,
         Err(error) => return Outcome::Failed(error),
     };
     while let Some((worker, result)) = replies.next().await {
-        oracle.lock().unwrap().part(work.call, worker, read(result, work), now());
+        oracle.lock().unwrap().part(work.call, worker, read(result, work, speech), now());
     }
     Outcome::Mapped
 }
 
 /// Whether a result is one of this call's.
-fn read(result: Result<Json, Error>, work: &Work) -> Outcome {
+fn read(result: Result<Json, Error>, work: &Work, speech: Speech) -> Outcome {
     match result {
-        Ok(json) => match json.to::<Done>() {
+        Ok(json) => match speech.read::<Done>(&json) {
             Ok(done) if work.fail => Outcome::Nonsense(format!("run {} should fail", done.run)),
             Ok(done) if done.call != work.call => {
                 Outcome::Nonsense(format!("has the reply to call {}", done.call))
@@ -151,6 +157,10 @@ fn read(result: Result<Json, Error>, work: &Work) -> Outcome {
             Ok(done) => Outcome::Reply(done.run),
             Err(error) => Outcome::Nonsense(error.to_string()),
         },
+        // It is not told apart from a handler's error there.
+        Err(Error::Remote(text)) if speech.has_texts() && text == "ERR_BUSY" => {
+            Outcome::Failed(Error::Remote(text))
+        }
         Err(Error::Remote(text)) => {
             let run = text.strip_prefix(&worker::failure(work.call, 0)[..]).map(|_| 0);
             let expected = |run: &usize| text == worker::failure(work.call, *run);

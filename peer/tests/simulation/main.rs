@@ -4,19 +4,23 @@
 //! `GRENACHE_SEED=7 cargo test -p grenache-peer --test simulation` runs another seed.
 
 mod client;
+mod ledger;
+mod listener;
+mod multiplex;
 mod network;
 mod oracle;
 mod publish;
-mod websocket;
+mod speech;
+mod subscribe;
 mod wire;
 mod worker;
 
 use std::time::Duration;
 
 use grenache_engine::sim::Network;
-use grenache_peer::Transport;
 use network::{Hosts, Role, Sizes};
 use oracle::Counts;
+use speech::{Speech, ZEROMQ};
 
 /// Once all has healed, calls have to succeed after this time: aside-settings have ended, workers are announced again.
 const RECOVERY: Duration = Duration::from_secs(45);
@@ -31,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(130);
 struct Plan {
     seed: u64,
     /// What calls go over.
-    transport: Transport,
+    speech: Speech,
     sizes: Sizes,
     network: Network,
     /// Calls are made for so long while things happen.
@@ -75,7 +79,7 @@ impl Every {
 
 /// Runs a plan and gives what the oracle saw and the trace of the run.
 fn run(plan: &Plan) -> (Counts, u64) {
-    let mut hosts = Hosts::start(plan.seed, plan.sizes, plan.network.clone(), plan.transport);
+    let mut hosts = Hosts::start(plan.seed, plan.sizes, plan.network.clone(), plan.speech);
     // Workers announce themselves.
     hosts.world.run_for(Duration::from_secs(5));
     let tasks = hosts.live_tasks();
@@ -93,6 +97,7 @@ fn run(plan: &Plan) -> (Counts, u64) {
 
     hosts.world.run_for(IDLE);
     assert_eq!(hosts.world.tasks_panicked(), 0, "seed {}", plan.seed);
+    assert_eq!(hosts.in_hand(), [0; 3], "seed {}: connections, requests, bytes", plan.seed);
     assert!(
         hosts.live_tasks() <= tasks,
         "seed {}: {} tasks, at first {tasks}",
@@ -150,10 +155,10 @@ fn trouble(hosts: &mut Hosts, plan: &Plan) {
     }
 }
 
-fn through_loss_partitions_and_power_losses(transport: Transport) {
-    let plan = |seed| Plan {
+fn through_loss_partitions_and_power_losses(seed: u64, speech: Speech) {
+    let plan = Plan {
         seed,
-        transport,
+        speech,
         sizes: Sizes { grapes: 10, workers: 8, clients: 4, callers: 5 },
         network: Network {
             delay: Duration::from_micros(200)..Duration::from_millis(30),
@@ -169,37 +174,42 @@ fn through_loss_partitions_and_power_losses(transport: Transport) {
         kill_host: Some(Duration::from_secs(37)),
         partition: Some(Duration::from_secs(50)),
     };
+    let (counts, _) = run(&plan);
+    println!("seed {seed} over {speech:?}: {counts:?}");
+    assert!(counts.replies > 3000, "{counts:?}");
+    assert!(counts.had_to_succeed > 300 && counts.had_to_be_found > 100, "{counts:?}");
+    assert!(counts.not_run > 20 && counts.repeated > 0, "{counts:?}");
+}
+
+#[test]
+fn calls_over_http_through_loss_partitions_and_power_losses() {
     for seed in seed(1)..seed(1) + 3 {
-        let (counts, _) = run(&plan(seed));
-        println!("seed {seed} over {transport:?}: {counts:?}");
-        assert!(counts.replies > 3000, "{counts:?}");
-        assert!(counts.had_to_succeed > 300 && counts.had_to_be_found > 100, "{counts:?}");
-        assert!(counts.not_run > 20 && counts.repeated > 0, "{counts:?}");
+        through_loss_partitions_and_power_losses(seed, Speech::Http);
     }
 }
 
 #[test]
-fn calls_through_loss_partitions_and_power_losses() {
-    through_loss_partitions_and_power_losses(Transport::Http);
-}
-
-#[test]
 fn calls_over_websocket_through_loss_partitions_and_power_losses() {
-    through_loss_partitions_and_power_losses(Transport::WebSocket);
+    for seed in seed(1)..seed(1) + 3 {
+        through_loss_partitions_and_power_losses(seed, Speech::WebSocket);
+    }
 }
 
 #[test]
 fn calls_over_zeromq_through_loss_partitions_and_power_losses() {
-    through_loss_partitions_and_power_losses(Transport::ZeroMq);
+    for (seed, speech) in (seed(1)..seed(1) + 3).cycle().zip(ZEROMQ) {
+        through_loss_partitions_and_power_losses(seed, speech);
+    }
 }
 
 #[test]
 fn a_good_network_loses_nothing_at_every_seed() {
-    let transports = [Transport::Http, Transport::WebSocket, Transport::ZeroMq];
-    for (seed, transport) in (seed(100)..seed(100) + 4).flat_map(|s| transports.map(|t| (s, t))) {
+    let both = [Speech::Http, Speech::WebSocket];
+    let plans = (seed(100)..seed(100) + 4).flat_map(|seed| both.map(|speech| (seed, speech)));
+    for (seed, speech) in plans.chain((seed(100)..).zip(ZEROMQ)) {
         let plan = Plan {
             seed,
-            transport,
+            speech,
             sizes: Sizes { grapes: 6, workers: 5, clients: 3, callers: 4 },
             network: Network::default(),
             length: Duration::from_secs(30),
@@ -210,7 +220,7 @@ fn a_good_network_loses_nothing_at_every_seed() {
             partition: None,
         };
         let (counts, _) = run(&plan);
-        println!("seed {seed} over {transport:?}: {counts:?}");
+        println!("seed {seed} over {speech:?}: {counts:?}");
         // What has timed out was given too little time.
         let others: Vec<_> = counts.failed.keys().filter(|code| *code != "ERR_TIMEOUT").collect();
         assert!(others.is_empty(), "{counts:?}");
@@ -219,9 +229,9 @@ fn a_good_network_loses_nothing_at_every_seed() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    let plan = |seed, transport| Plan {
+    let plan = |seed, speech| Plan {
         seed,
-        transport,
+        speech,
         sizes: Sizes { grapes: 5, workers: 5, clients: 2, callers: 3 },
         network: Network { loss: 0.05, duplicate: 0.02, ..Network::default() },
         length: Duration::from_secs(20),
@@ -231,8 +241,9 @@ fn the_same_seed_is_the_same_run() {
         kill_host: Some(Duration::from_secs(11)),
         partition: None,
     };
-    for transport in [Transport::Http, Transport::WebSocket, Transport::ZeroMq] {
-        assert_eq!(run(&plan(5, transport)).1, run(&plan(5, transport)).1);
-        assert_ne!(run(&plan(5, transport)).1, run(&plan(6, transport)).1);
+    for speech in [Speech::Http, Speech::WebSocket, ZEROMQ[1]] {
+        let trace = run(&plan(5, speech)).1;
+        assert_eq!(trace, run(&plan(5, speech)).1);
+        assert_ne!(trace, run(&plan(6, speech)).1);
     }
 }

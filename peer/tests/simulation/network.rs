@@ -1,6 +1,7 @@
 //! The hosts of a simulated network: grapes, workers and clients, and what happens to them.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -8,12 +9,14 @@ use std::time::Duration;
 
 use grenache_engine::sim::{Host, Network, NodeId, World};
 use grenache_grape::{Identity, Node};
-use grenache_peer::Transport;
+use grenache_peer::server::Stats;
+use grenache_peer::worker::Program;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
 use crate::client::Orders;
 use crate::oracle::Oracle;
+use crate::speech::Speech;
 use crate::{client, worker};
 
 const DHT_PORT: u16 = 20001;
@@ -21,7 +24,7 @@ const API_PORT: u16 = 30001;
 const WORKER_PORT: u16 = 1337;
 
 /// Grapes that others begin with.
-const ROOTS: usize = 2;
+pub(crate) const ROOTS: usize = 2;
 
 /// Services in the network.
 pub(crate) const SERVICES: usize = 5;
@@ -36,6 +39,8 @@ pub(crate) struct Hosts {
     pub(crate) workers: Vec<Machine>,
     pub(crate) clients: Vec<Machine>,
     pub(crate) orders: Rc<Orders>,
+    /// What runs on the workers.
+    programs: BTreeMap<usize, Rc<Program>>,
     whole: bool,
     random: StdRng,
 }
@@ -69,7 +74,7 @@ pub(crate) struct Sizes {
 }
 
 /// A grape tells the network its own address as that of a worker it announces, so each worker has one on its host.
-fn host_ip(number: usize) -> Ipv4Addr {
+pub(crate) fn host_ip(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, number as u8 + 1)
 }
 
@@ -93,18 +98,15 @@ pub(crate) fn offers(worker: usize, service: usize) -> bool {
 
 impl Hosts {
     /// Grapes that know each other, then workers, then clients that make no calls yet.
-    pub(crate) fn start(seed: u64, sizes: Sizes, network: Network, transport: Transport) -> Hosts {
+    pub(crate) fn start(seed: u64, sizes: Sizes, network: Network, speech: Speech) -> Hosts {
         let mut hosts = Hosts {
             world: World::new(seed, network),
             oracle: Arc::new(Mutex::new(Oracle::new(seed))),
             grapes: Vec::new(),
             workers: Vec::new(),
             clients: Vec::new(),
-            orders: Rc::new(Orders {
-                calling: Cell::new(false),
-                callers: sizes.callers,
-                transport,
-            }),
+            orders: Rc::new(Orders { calling: Cell::new(false), callers: sizes.callers, speech }),
+            programs: BTreeMap::new(),
             whole: true,
             random: StdRng::seed_from_u64(seed),
         };
@@ -200,6 +202,12 @@ impl Hosts {
         machines.map(|machine| self.world.live_tasks(machine.node)).sum()
     }
 
+    /// Connections, requests in hand and bytes held, of all workers.
+    pub(crate) fn in_hand(&self) -> [u64; 3] {
+        let stats: Stats = self.programs.values().map(|program| program.stats()).sum();
+        [stats.connections, stats.in_flight, stats.held]
+    }
+
     fn tell_oracle(&self) {
         let now = self.world.now();
         let calm = self.whole && self.grapes.iter().all(|grape| grape.up);
@@ -208,31 +216,16 @@ impl Hosts {
 
     fn start_grape(&mut self, grape: usize, cores: usize) -> NodeId {
         let ip = host_ip(grape);
-        let config = grenache_grape::Config {
-            dht_port: DHT_PORT,
-            dht_bind: ip,
-            api_port: API_PORT,
-            api_bind: IpAddr::V4(ip),
-            host: Some(ip),
-            peer_max_age: PEER_MAX_AGE,
-            cores,
-            ..grenache_grape::Config::default()
-        };
-        let roots = (0..ROOTS).map(host_ip).filter(|root| *root != ip);
-        let random = &mut self.random;
-        let node = Node {
-            config,
-            identity: Identity::draw(|bytes| random.fill_bytes(bytes)),
-            bootstrap: roots.map(|root| SocketAddrV4::new(root, DHT_PORT)).collect(),
-            verbose: false,
-        };
+        let node = node(ip, cores, &mut self.random);
         let engine = node.engine_config();
         self.world.start(Host::new(ip), engine, move |core| node.run(core)).expect("a free host")
     }
 
     fn start_worker(&mut self, worker: usize, cores: usize) -> NodeId {
         let grapes = vec![grape_url(worker)];
-        let program = worker::program(worker, cores, grapes, self.oracle.clone());
+        let (oracle, speech) = (self.oracle.clone(), self.orders.speech);
+        let program = Rc::new(worker::program(worker, cores, grapes, oracle, speech));
+        self.programs.insert(worker, program.clone());
         self.oracle.lock().unwrap().worker_started(worker, self.world.now());
         let host = Host::new(host_ip(worker));
         let engine = program.engine_config();
@@ -255,6 +248,27 @@ impl Hosts {
     }
 }
 
-fn grape_url(grape: usize) -> String {
+/// A grape.
+pub(crate) fn node(ip: Ipv4Addr, cores: usize, random: &mut StdRng) -> Node {
+    let config = grenache_grape::Config {
+        dht_port: DHT_PORT,
+        dht_bind: ip,
+        api_port: API_PORT,
+        api_bind: IpAddr::V4(ip),
+        host: Some(ip),
+        peer_max_age: PEER_MAX_AGE,
+        cores,
+        ..grenache_grape::Config::default()
+    };
+    let roots = (0..ROOTS).map(host_ip).filter(|root| *root != ip);
+    Node {
+        config,
+        identity: Identity::draw(|bytes| random.fill_bytes(bytes)),
+        bootstrap: roots.map(|root| SocketAddrV4::new(root, DHT_PORT)).collect(),
+        verbose: false,
+    }
+}
+
+pub(crate) fn grape_url(grape: usize) -> String {
     format!("http://{}:{API_PORT}", host_ip(grape))
 }

@@ -1,8 +1,10 @@
-//! Subscribers that read slowly, vanish and come back, and a publisher whose worker stops and dies. Whatever happens:
+//! Subscribers over WebSocket and over ZeroMQ that read slowly, vanish and come back, and a publisher whose worker stops and dies.
+//! Whatever happens:
 //!
 //! - nobody gets a message twice, or after a later one, or another than was published, or of a topic that it does not want;
 //! - there are no more gaps than messages that were counted as dropped; and none at all, if subscribers are disconnected instead;
-//! - once all is well and everybody reads, everybody gets everything.
+//! - once all is well and everybody reads, everybody gets everything;
+//! - who comes late gets the last message of each topic that it wants.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -16,11 +18,11 @@ use grenache_peer::worker::{self, Program};
 
 use crate::client::draw;
 use crate::seed;
-use crate::wire::{Next, Wire};
+use crate::speech::{Form, Lock, Speech};
+use crate::wire::{Next, Purpose, Wire};
 use crate::worker::filler;
 
 const IP: [u8; 4] = [10, 0, 0, 1];
-const PROTOCOL: &str = "grenache.topics";
 
 /// The topic of a message is its number by this.
 const TOPICS: usize = 3;
@@ -35,12 +37,16 @@ fn addr() -> SocketAddr {
 
 /// What the test tells all, and what they have seen.
 struct State {
+    /// Of ZeroMQ.
+    lock: Lock,
     publishing: Cell<bool>,
     subscribing: Cell<bool>,
     well: Cell<bool>,
     /// Messages published so far; the next one's number.
     published: Cell<usize>,
     received: Cell<usize>,
+    /// Last messages that those who have connected get before others.
+    owed: Cell<usize>,
     /// Messages that were skipped.
     gaps: Cell<usize>,
     disconnected: Cell<usize>,
@@ -61,12 +67,13 @@ fn topic(number: usize) -> String {
     format!("topic.{}", number % TOPICS)
 }
 
-fn program(publisher: &Publisher) -> Program {
+fn program(publisher: &Publisher, lock: Lock) -> Program {
     let config = worker::Config {
         listen: addr(),
         cores: 2,
         drain: ms(300),
         server: grenache_peer::server::Config {
+            gate: lock.gate(),
             write_timeout: Duration::from_secs(8),
             ..Default::default()
         },
@@ -106,27 +113,39 @@ async fn subscriber(state: Rc<State>) {
 async fn listen(state: &State) {
     let wanted = (draw(2) == 0).then(|| draw(TOPICS as u32) as usize);
     let well = state.well.get();
-    let protocol = wanted.map(|_| PROTOCOL);
-    let connecting = timeout(Duration::from_secs(10), Wire::connect(addr(), false, protocol));
+    let (speech, purpose) = (
+        if draw(2) == 0 { Speech::WebSocket } else { Speech::ZeroMq(Form::Array, state.lock) },
+        wanted.map_or(Purpose::Everything, |_| Purpose::Topics),
+    );
+    let connecting = timeout(Duration::from_secs(10), Wire::connect(addr(), speech, purpose));
     let Ok(Some(mut wire)) = connecting.await else { return };
-    if let Some(wanted) = wanted {
-        wire.send(&format!("+{}", topic(wanted)));
+    if draw(2) == 0 {
+        wire.ping();
     }
+    if let Some(wanted) = wanted {
+        wire.subscribe(&topic(wanted));
+    }
+    state.owed.set(state.owed.get() + wanted.map_or(TOPICS, |_| 1));
     // Of whoever is slow it is not known what it misses at the end.
     let patience = if well { Duration::MAX } else { ms(u64::from(draw(20_000))) };
     let mut last = None;
     let over = timeout(patience, async {
         loop {
             match wire.next().await {
-                Next::Message(message) => check(state, wanted, &mut last, &message),
+                Next::Published(topic, text) => check(state, wanted, &mut last, topic, &text),
+                Next::Answer(..) => panic!("nothing was asked"),
                 Next::Closed(code) => {
                     if code == Some(1008) {
                         state.disconnected.set(state.disconnected.get() + 1);
                     }
                     return;
                 }
-                Next::Pong => {}
                 Next::Gone => return,
+            }
+            if draw(40) == 0 {
+                wire.ping();
+                // It has no effect to say so again.
+                wanted.inspect(|wanted| wire.subscribe(&topic(*wanted)));
             }
             if !state.well.get() && draw(300) == 0 {
                 sleep(ms(u64::from(draw(12_000)))).await;
@@ -145,20 +164,18 @@ async fn listen(state: &State) {
     }
 }
 
-fn check(state: &State, wanted: Option<usize>, last: &mut Option<usize>, message: &[u8]) {
-    let text = std::str::from_utf8(message).expect("text");
-    let (head, text) = match wanted {
-        Some(_) => text.split_once('\0').expect("a topic"),
-        None => ("", text),
-    };
+fn check(
+    state: &State,
+    wanted: Option<usize>,
+    last: &mut Option<usize>,
+    topic: Option<String>,
+    text: &str,
+) {
     let number: usize = text.split_once(' ').expect("a number").0.parse().expect("a number");
     assert!(text == self::message(number), "{number} is not what was published");
-    let step = if let Some(wanted) = wanted {
-        assert_eq!((head, number % TOPICS), (&*topic(number), wanted), "nobody wants it");
-        TOPICS
-    } else {
-        1
-    };
+    assert!(topic.is_none_or(|topic| topic == self::topic(number)), "{number}: another topic");
+    assert!(wanted.is_none_or(|wanted| wanted == number % TOPICS), "nobody wants {number}");
+    let step = wanted.map_or(1, |_| TOPICS);
     if let Some(last) = *last {
         assert!(number > last, "{number} after {last}");
         let gap = (number - last) / step - 1;
@@ -169,8 +186,7 @@ fn check(state: &State, wanted: Option<usize>, last: &mut Option<usize>, message
     state.received.set(state.received.get() + 1);
 }
 
-fn start_worker(world: &mut World, publisher: &Publisher) -> NodeId {
-    let program = program(publisher);
+fn start_worker(world: &mut World, program: Program) -> NodeId {
     let engine = program.engine_config();
     world.start(Host::new(IP), engine, move |core| program.run(core)).expect("a free host")
 }
@@ -186,7 +202,7 @@ where
     world.start(Host::new(ip), Default::default(), main).expect("a free host");
 }
 
-fn run(seed: u64, overflow: Overflow) -> (Rc<State>, Publisher, u64) {
+fn run(seed: u64, overflow: Overflow, lock: Lock) -> (Rc<State>, Publisher, u64) {
     let network = Network {
         delay: Duration::from_micros(200)..ms(10),
         loss: 0.01,
@@ -195,19 +211,27 @@ fn run(seed: u64, overflow: Overflow) -> (Rc<State>, Publisher, u64) {
         ..Network::default()
     };
     let mut world = World::new(seed, network);
-    let config = Config { overflow, high_water: 800_000, max_queued: 200, ..Config::default() };
+    let config = Config {
+        overflow,
+        high_water: 800_000,
+        max_queued: 200,
+        last_values: TOPICS,
+        ..Config::default()
+    };
     let publisher = Publisher::new(config);
     let state = Rc::new(State {
+        lock,
         publishing: Cell::new(true),
         subscribing: Cell::new(true),
         well: Cell::new(false),
         published: Cell::new(0),
         received: Cell::new(0),
+        owed: Cell::new(0),
         gaps: Cell::new(0),
         disconnected: Cell::new(0),
         may_have_gaps: overflow != Overflow::Disconnect,
     });
-    let mut worker = start_worker(&mut world, &publisher);
+    let mut worker = start_worker(&mut world, program(&publisher, lock));
     let (publishes, publishing) = (publisher.clone(), state.clone());
     start(&mut world, [10, 2, 0, 0], move || publish(publishes.clone(), publishing.clone()));
     for number in 0..8 {
@@ -224,7 +248,7 @@ fn run(seed: u64, overflow: Overflow) -> (Rc<State>, Publisher, u64) {
         while world.is_running(worker) {
             world.run_for(ms(100));
         }
-        worker = start_worker(&mut world, &publisher);
+        worker = start_worker(&mut world, program(&publisher, lock));
     }
     // Nobody is harmed any more, and who was comes back.
     state.subscribing.set(false);
@@ -245,18 +269,31 @@ fn run(seed: u64, overflow: Overflow) -> (Rc<State>, Publisher, u64) {
     }
     world.run_for(Duration::from_secs(5));
     assert_eq!(publisher.stats().subscribers, 0, "seed {seed}: somebody waits for a message");
+    state.owed.set(0);
+    let before = state.received.get();
+    state.subscribing.set(true);
+    world.run_for(Duration::from_secs(10));
+    let (came, owed) = (state.received.get() - before, state.owed.get());
+    assert!(came == owed && owed >= 8, "seed {seed}: {came} last messages of {owed}");
     assert_eq!(world.tasks_panicked(), 0, "seed {seed}");
     (state, publisher, world.trace())
 }
 
 #[test]
 fn subscribers_through_slowness_stops_and_power_losses() {
-    let overflows = [Overflow::DropOldest, Overflow::DropNewest, Overflow::Disconnect];
-    for (seed, overflow) in (seed(1)..).zip(overflows) {
-        let (state, publisher, _) = run(seed, overflow);
+    let plans = [
+        (Overflow::DropOldest, Lock::Null),
+        (Overflow::DropNewest, Lock::Curve),
+        (Overflow::Disconnect, Lock::Null),
+        (Overflow::DropOldest, Lock::Curve),
+    ];
+    for (seed, (overflow, lock)) in (seed(1)..).zip(plans) {
+        let (state, publisher, _) = run(seed, overflow, lock);
         let stats = publisher.stats();
         let (received, gaps) = (state.received.get(), state.gaps.get() as u64);
-        println!("seed {seed}, {overflow:?}: {received} received, {gaps} missed, {stats:?}");
+        println!(
+            "seed {seed}, {overflow:?}, {lock:?}: {received} received, {gaps} missed, {stats:?}"
+        );
         assert!(received > 3000 && received as u64 <= stats.sent, "seed {seed}");
         assert!(gaps <= stats.dropped, "seed {seed}");
         let disconnected = state.disconnected.get() as u64;
@@ -269,6 +306,6 @@ fn subscribers_through_slowness_stops_and_power_losses() {
 
 #[test]
 fn the_same_seed_publishes_the_same() {
-    let trace = |seed| run(seed, Overflow::DropOldest).2;
+    let trace = |seed| run(seed, Overflow::DropOldest, Lock::Curve).2;
     assert_eq!(trace(5), trace(5));
 }

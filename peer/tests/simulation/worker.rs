@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network;
 use crate::oracle::Oracle;
+use crate::speech::Speech;
 
 /// How long a worker that is stopped lets handlers go on: less than some of them take.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -49,14 +50,22 @@ pub(crate) fn program(
     cores: usize,
     grapes: Vec<String>,
     oracle: Arc<Mutex<Oracle>>,
+    speech: Speech,
 ) -> Program {
     let addr = network::worker_addr(worker);
-    let config = Config { listen: addr, grapes, cores, drain: DRAIN, ..Config::default() };
+    let config = Config {
+        listen: addr,
+        grapes,
+        cores,
+        drain: DRAIN,
+        server: speech.server(),
+        ..Config::default()
+    };
     let program = Program::new(config, move |_, services| {
         for number in (0..network::SERVICES).filter(|number| network::offers(worker, *number)) {
             let oracle = oracle.clone();
             services.add(&network::service(number), move |request| {
-                answer(request, addr, oracle.clone())
+                answer(request, addr, oracle.clone(), speech)
             });
         }
     });
@@ -67,8 +76,9 @@ async fn answer(
     request: Request,
     worker: SocketAddr,
     oracle: Arc<Mutex<Oracle>>,
+    speech: Speech,
 ) -> Result<Reply, String> {
-    let work: Work = request.json().map_err(|error| error.to_string())?;
+    let work: Work = speech.read(request.payload()).map_err(|error| error.to_string())?;
     let run = oracle.lock().unwrap().run(work.call, worker, now());
     sleep(Duration::from_millis(work.millis)).await;
     if work.fail {

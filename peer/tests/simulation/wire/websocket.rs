@@ -1,33 +1,22 @@
-//! The client's end of a WebSocket, made of transports/ws by hand, so that it can do what no client of ours does.
-
-use std::net::SocketAddr;
+//! WebSocket's part.
 
 use bytes::{BufMut, BytesMut};
-use grenache_engine::{TcpStream, fill_random};
+use grenache_engine::fill_random;
 use grenache_transports::http::Field;
 use grenache_transports::http::client::Start;
 use grenache_transports::ws::handshake::{Answer, Failure, Key, write_request};
 use grenache_transports::ws::{self, Close, Config, Deflater, Event, Kind, Mask, Role, frame};
 
+use super::stream::Stream;
+use super::{Next, Purpose, Speaker, read_array, text};
 use crate::client::draw;
 
-pub(crate) struct Wire {
-    stream: TcpStream,
+const PROTOCOL: &str = "grenache.topics";
+
+struct WebSocket {
     decoder: ws::Connection,
     deflater: Option<Deflater>,
-    /// Received, and not looked at.
-    input: Vec<u8>,
-}
-
-/// What comes next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    Message(Vec<u8>),
-    Pong,
-    /// A close frame with its code.
-    Closed(Option<u16>),
-    /// The end without one, or a break.
-    Gone,
+    purpose: Purpose,
 }
 
 fn mask() -> Option<Mask> {
@@ -36,125 +25,99 @@ fn mask() -> Option<Mask> {
     Some(mask)
 }
 
-impl Wire {
-    /// A WebSocket of a worker, `None` if it does not come about. The request for it is sent in two pieces.
-    pub(crate) async fn connect(
-        to: SocketAddr,
-        deflate: bool,
-        protocol: Option<&'static str>,
-    ) -> Option<Wire> {
-        let stream = TcpStream::connect(to).await.ok()?;
-        let mut random = [0; 16];
-        fill_random(&mut random);
-        let (key, host) = (Key::new(random), to.to_string());
-        let start = Start::new("GET", "/ws", &host).expect("a path");
-        let fields = protocol
-            .map(|name| Field::new("sec-websocket-protocol", name.as_bytes()).expect("a field"));
-        let mut request = BytesMut::new();
-        write_request(&mut request, start, &key, deflate, fields.as_slice());
-        let (begin, end) = request.split_at(draw(request.len() as u32) as usize);
-        stream.write(begin);
-        grenache_engine::yield_now().await;
-        stream.write(end);
-        let mut answer = Answer::new(&key, protocol, deflate);
-        loop {
-            let mut received = stream.recv().await.ok()??;
-            let mut input = &mut received[..];
-            let agreed = match answer.receive(&mut input) {
-                Ok(Some(agreed)) => agreed,
-                Ok(None) => continue,
-                // The rest of the request came late.
-                Err(Failure::Status(408)) => return None,
-                Err(failure) => panic!("it is a worker of ours: {failure}"),
-            };
-            assert_eq!(agreed.protocol, protocol.is_some());
-            let mut decoder = ws::Connection::new(Role::Client, Config::default());
-            agreed.deflate.inspect(|agreed| decoder.inflate(*agreed));
-            let deflater = agreed.deflate.map(|agreed| Deflater::new(Role::Client, agreed));
-            let input = input.to_vec();
-            return Some(Wire { stream, decoder, deflater, input });
-        }
+/// The request for it is sent in two pieces; it may offer to compress requests and answers.
+pub(super) async fn meet(stream: &Stream, purpose: Purpose) -> Option<(Box<dyn Speaker>, Vec<u8>)> {
+    let deflate = purpose == Purpose::Requests && draw(2) == 0;
+    let protocol = (purpose == Purpose::Topics).then_some(PROTOCOL);
+    let mut random = [0; 16];
+    fill_random(&mut random);
+    let key = Key::new(random);
+    let start = Start::new("GET", "/ws", "worker").expect("a path");
+    let fields = protocol
+        .map(|name| Field::new("sec-websocket-protocol", name.as_bytes()).expect("a field"));
+    let mut request = BytesMut::new();
+    write_request(&mut request, start, &key, deflate, fields.as_slice());
+    let (begin, end) = request.split_at(draw(request.len() as u32) as usize);
+    stream.write(begin);
+    grenache_engine::yield_now().await;
+    stream.write(end);
+    let mut answer = Answer::new(&key, protocol, deflate);
+    loop {
+        let mut received = stream.recv().await?;
+        let mut input = &mut received[..];
+        let agreed = match answer.receive(&mut input) {
+            Ok(Some(agreed)) => agreed,
+            Ok(None) => continue,
+            // The rest of the request came late.
+            Err(Failure::Status(408)) => return None,
+            Err(failure) => panic!("it is a worker of ours: {failure}"),
+        };
+        assert_eq!(agreed.protocol, protocol.is_some());
+        let mut decoder = ws::Connection::new(Role::Client, Config::default());
+        agreed.deflate.inspect(|agreed| decoder.inflate(*agreed));
+        let deflater = agreed.deflate.map(|agreed| Deflater::new(Role::Client, agreed));
+        return Some((Box::new(WebSocket { decoder, deflater, purpose }), input.to_vec()));
     }
+}
 
-    /// Sends a message: compressed if that was agreed, or else whole, or in fragments with pings between.
-    pub(crate) fn send(&mut self, text: &str) {
-        let mut out = BytesMut::new();
+impl WebSocket {
+    /// Writes a message: compressed if that was agreed, or else whole, or in fragments with pings between.
+    fn send(&mut self, out: &mut BytesMut, text: &str) {
         if let Some(deflater) = &mut self.deflater {
-            deflater.write_message(&mut out, Kind::Text, mask(), text.as_bytes());
-            return self.stream.write(&out);
+            return deflater.write_message(out, Kind::Text, mask(), text.as_bytes());
         }
         let mut rest = text.as_bytes();
         let mut first = if draw(2) == 0 { 0x01 } else { 0x02 };
         while draw(3) == 0 {
             let (piece, more) = rest.split_at(draw(rest.len() as u32 + 1) as usize);
-            write_fragment(&mut out, first, piece);
+            write_fragment(out, first, piece);
             (first, rest) = (0x00, more);
             if draw(3) == 0 {
-                frame::write_ping(&mut out, mask(), b"between");
+                frame::write_ping(out, mask(), b"between");
             }
         }
-        write_fragment(&mut out, first | 0x80, rest);
-        self.stream.write(&out);
+        write_fragment(out, first | 0x80, rest);
+    }
+}
+
+impl Speaker for WebSocket {
+    fn ask(&mut self, out: &mut BytesMut, rid: &str, payload: &str) {
+        self.send(out, &format!(r#"["{rid}","work",{payload}]"#));
     }
 
-    /// Sends a part of a message, and never the rest.
-    pub(crate) fn send_part(&mut self, text: &str) {
-        let mut out = BytesMut::new();
-        frame::write_message(&mut out, Kind::Text, mask(), text.as_bytes());
-        self.stream.write(&out[..1 + draw(out.len() as u32 - 1) as usize]);
+    fn subscribe(&mut self, out: &mut BytesMut, prefix: &str) {
+        self.send(out, &format!("+{prefix}"));
     }
 
-    pub(crate) fn ping(&mut self) {
-        let mut out = BytesMut::new();
-        frame::write_ping(&mut out, mask(), b"there?");
-        self.stream.write(&out);
+    fn ping(&mut self, out: &mut BytesMut) {
+        frame::write_ping(out, mask(), b"there?");
     }
 
-    pub(crate) fn close(&mut self, code: u16) {
-        let mut out = BytesMut::new();
-        frame::write_close(&mut out, mask(), Some(Close { code, reason: "" }));
-        self.stream.write(&out);
+    fn close(&mut self, out: &mut BytesMut, code: u16) -> bool {
+        frame::write_close(out, mask(), Some(Close { code, reason: "" }));
+        true
     }
 
-    /// Ends this side.
-    pub(crate) fn finish(&mut self) {
-        self.stream.shutdown();
-    }
-
-    /// Breaks it off.
-    pub(crate) fn abort(self) {
-        self.stream.abort();
-    }
-
-    /// What the worker sends next. Its pings are answered. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Next {
+    fn receive(&mut self, input: &mut &mut [u8], out: &mut BytesMut) -> Option<Next> {
         loop {
-            let mut input = &mut self.input[..];
-            let before = input.len();
-            let event = self.decoder.receive(&mut input).expect("it keeps to the protocol");
-            let next = match event {
+            return match self.decoder.receive(input).expect("it keeps to the protocol") {
                 None => None,
-                Some(Event::Message(message)) => Some(Next::Message(message.data.to_vec())),
-                Some(Event::Pong(_)) => Some(Next::Pong),
+                Some(Event::Message(message)) => Some(match self.purpose {
+                    Purpose::Requests => read_array(message.data),
+                    Purpose::Everything => Next::Published(None, text(message.data)),
+                    Purpose::Topics => {
+                        let text = text(message.data);
+                        let (topic, text) = text.split_once('\0').expect("a topic");
+                        Next::Published(Some(topic.to_owned()), text.to_owned())
+                    }
+                }),
                 Some(Event::Close(close)) => Some(Next::Closed(close.map(|close| close.code))),
+                Some(Event::Pong(_)) => continue,
                 Some(Event::Ping(payload)) => {
-                    let mut out = BytesMut::new();
-                    frame::write_pong(&mut out, mask(), payload);
-                    self.stream.write(&out);
-                    let taken = before - input.len();
-                    self.input.drain(..taken);
+                    frame::write_pong(out, mask(), payload);
                     continue;
                 }
             };
-            let taken = before - input.len();
-            self.input.drain(..taken);
-            if let Some(next) = next {
-                return next;
-            }
-            match self.stream.recv().await {
-                Ok(Some(received)) => self.input.extend_from_slice(&received),
-                _ => return Next::Gone,
-            }
         }
     }
 }
