@@ -177,6 +177,9 @@ class Peer:
         report = lambda key, payload: say(socket=number, event="request", why=f"{key} {payload}")
         self.begin(rpc.serve(self.sockets[number], command["form"], report))
 
+    async def proxy(self, command):
+        return rpc.proxy(command["port"])
+
     async def client(self, command):
         self.clients[command["socket"]] = rpc.Client(self.sockets[command["socket"]], command["form"])
 

@@ -7,6 +7,9 @@ payload as the error, `later` after the next answer, `never` not at all, `busy` 
 import asyncio
 import itertools
 import json
+import threading
+
+import zmq
 
 
 async def serve(socket, form, report):
@@ -44,6 +47,17 @@ def outcome(form, rid, service, payload):
         return [rid.encode(), (payload if error is None else error).encode()]
     array = [rid, error, payload if error is None else None]
     return [json.dumps(array + [503] if service == "busy" else array).encode()]
+
+
+def proxy(port):
+    """libzmq's own proxy in front of a worker, with a ROUTER and a DEALER in a thread of their own; the port it takes."""
+    context = zmq.Context()
+    front, back = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
+    front.bind("tcp://127.0.0.1:*")
+    back.connect(f"tcp://127.0.0.1:{port}")
+    taken = int(front.last_endpoint.decode().rpartition(":")[2])
+    threading.Thread(target=zmq.proxy, args=(front, back), daemon=True).start()
+    return taken
 
 
 class Client:

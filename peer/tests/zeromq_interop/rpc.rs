@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::peer::Peer;
 use crate::socket::Socket;
 
 /// The form of requests.
@@ -84,4 +85,12 @@ impl Client {
             (None, _) => Answer::Result(answer[1].clone()),
         }
     }
+}
+
+/// Starts libzmq's proxy in front of a worker, a ROUTER and a DEALER that live as long as the peer, which is Python's. Where it
+/// is bound.
+#[track_caller]
+pub(crate) fn proxy(peer: &Peer, worker: u16) -> u16 {
+    let port = peer.ask(json!({"do": "proxy", "port": worker}));
+    port.as_u64().and_then(|port| port.try_into().ok()).expect("a port")
 }
