@@ -24,6 +24,7 @@ mod rpc;
 mod security;
 mod socket;
 
+mod client;
 mod drivers;
 mod heartbeats;
 mod messages;
