@@ -29,6 +29,7 @@ mod drivers;
 mod heartbeats;
 mod messages;
 mod patterns;
+mod ports;
 mod publish;
 mod refusals;
 mod sockets;
