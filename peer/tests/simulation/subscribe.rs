@@ -202,7 +202,10 @@ fn run(seed: u64, lock: Lock) -> (Hosts, u64) {
     hosts.run_for(3);
     for (number, listener) in listeners.iter().enumerate() {
         assert_eq!(listener.stats.get().connected, 1, "seed {seed}: {number}");
-        assert!(listener.stats.get().connections > 3, "seed {seed}: {number}");
+        // One that does not read for a while does not notice every loss.
+        let connections = listener.stats.get().connections;
+        let least = if number % 4 < 2 { 4 } else { 2 };
+        assert!(connections >= least, "seed {seed}: {number} has made {connections}");
         assert!(listener.has_all(state.published.get()), "seed {seed}: {number} misses some");
     }
     for listener in hosts.subscribe() {
