@@ -136,7 +136,8 @@ pub struct Limits {
     pub mesh_ring: usize,
     /// Messages in flight from threads outside to one core.
     pub mesh_outside: usize,
-    /// Polls of tasks before a core looks at its sockets again.
+    /// Polls of tasks before a core looks at its sockets again, and what was written leaves. Few, so that the other side of many
+    /// calls works on the first while the others are made: see ARCHITECTURE.md.
     pub turn_polls: usize,
     /// Entries of the io_uring submission queue. A power of two.
     pub uring_entries: u32,
@@ -161,7 +162,7 @@ impl Default for Limits {
             udp_kernel_buffer: 1024 * 1024,
             mesh_ring: 1024,
             mesh_outside: 1024,
-            turn_polls: 256,
+            turn_polls: 24,
             uring_entries: 1024,
         }
     }

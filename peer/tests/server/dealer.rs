@@ -14,6 +14,8 @@ pub(crate) struct Peer<S = TcpStream> {
     pub(crate) connection: Connection,
     /// Received and not looked at.
     input: Vec<u8>,
+    /// PINGs that have come.
+    pub(crate) pings: usize,
     /// Why it was not let in, as the other side says.
     pub(crate) refused: Option<String>,
 }
@@ -58,7 +60,7 @@ impl<S: Read + Write> Peer<S> {
             input.drain(..input.len() - left);
         }
         stream.write_all(&out).expect("sent");
-        Peer { stream, connection, input, refused }
+        Peer { stream, connection, input, pings: 0, refused }
     }
 
     pub(crate) fn send(&mut self, parts: &[&[u8]]) -> &mut Peer<S> {
@@ -77,7 +79,10 @@ impl<S: Read + Write> Peer<S> {
                 Some(Event::Message(message)) => {
                     Some(message.parts().map(<[u8]>::to_vec).collect::<Vec<_>>())
                 }
-                Some(Event::Ping(_)) => None,
+                Some(Event::Ping(_)) => {
+                    self.pings += 1;
+                    None
+                }
                 Some(event) => panic!("{event:?}"),
             };
             let left = unread.len();

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use grenache_engine::{Sleep, now, sleep_until};
@@ -45,6 +46,8 @@ pub(in crate::server) struct Connection<W: Wire> {
     /// It listens to what is published.
     seat: Option<Rc<Seat>>,
     heartbeat: Heartbeat,
+    /// When the next ping has to come at the latest, whatever the other side says.
+    promised: Duration,
     timer: Option<Sleep>,
     patience: Patience,
     /// Our last word is written; what is queued has to leave.
@@ -87,6 +90,7 @@ impl<W: Wire> Connection<W> {
             outbox: Outbox::new(channel.clone(), config.write_high_water),
             seat: None,
             heartbeat: Heartbeat::new(config.ping_interval, config.ping_timeout, now()),
+            promised: Duration::MAX,
             timer: None,
             patience: Patience::default(),
             leaving: false,
@@ -399,10 +403,17 @@ impl<W: Wire> Connection<W> {
             return false;
         }
         let now = now();
-        match self.heartbeat.due(now) {
+        let due = match self.heartbeat.due(now) {
+            Due::Nothing if now >= self.promised => Due::Ping,
+            due => due,
+        };
+        match due {
             Due::Ping => {
                 if self.wire.write_ping(&mut self.outbox.small) {
                     self.outbox.flush();
+                    if W::PROMISES {
+                        self.promised = now.saturating_add(self.server.config.ping_interval);
+                    }
                 } else {
                     // It cannot be asked; that it is silent says nothing.
                     self.heartbeat.heard(now);
@@ -416,7 +427,7 @@ impl<W: Wire> Connection<W> {
             }
             Due::Nothing => {}
         }
-        let mut next = self.heartbeat.next();
+        let mut next = self.heartbeat.next().min(self.promised);
         if let Some(end) = self.server.grace_end().filter(|end| *end > now) {
             next = next.min(end);
         }

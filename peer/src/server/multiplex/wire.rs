@@ -17,6 +17,9 @@ pub(in crate::server) trait Wire {
     /// How an answer finds its way back, besides by the request's id.
     type Back: 'static;
 
+    /// A ping names the time after which this side is to be given up if nothing comes from it: it has to be said again.
+    const PROMISES: bool = false;
+
     /// Takes bytes off the front of `input` until something comes of them or nothing is left. What the protocol itself answers
     /// is written to `out`.
     ///

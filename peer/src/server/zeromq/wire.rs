@@ -159,6 +159,8 @@ fn read(message: Bytes, count: usize) -> Event<Back> {
 impl Wire for ZeroMq {
     type Back = Back;
 
+    const PROMISES: bool = true;
+
     fn receive(
         &mut self,
         input: &mut &mut [u8],

@@ -170,3 +170,19 @@ fn a_req_and_a_router_may_ask() {
         }
     });
 }
+
+#[test]
+fn a_ping_that_names_a_time_is_followed_by_another_in_time() {
+    let config = Config { ping_interval: Duration::from_millis(50), ..Config::default() };
+    with(config, |rig| {
+        let mut dealer = Peer::dealer(rig.worker.addr());
+        assert_eq!(dealer.ask(&[r#"["r","slow",150]"#]), [r#"["r",null,150]"#]);
+        let first = dealer.pings;
+        assert!(first > 0);
+        // It talks all the time now, and is told all the same that the worker is there.
+        for _ in 0..30 {
+            assert_eq!(dealer.ask(&[r#"["r","slow",10]"#]), [r#"["r",null,10]"#]);
+        }
+        assert!(dealer.pings >= first + 3, "{} and {}", first, dealer.pings);
+    });
+}
