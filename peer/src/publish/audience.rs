@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use async_channel::Receiver;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use grenache_engine::{next_turn, now, spawn_local, timeout};
 use slab::Slab;
 
@@ -37,6 +37,8 @@ pub(crate) struct Audience {
     /// What they want.
     wanted: RefCell<Prefixes<Weak<Seat>>>,
     last: RefCell<LastValues>,
+    /// What the only subscriber there is gets is written here: it needs no memory of its own.
+    scratch: RefCell<BytesMut>,
 }
 
 impl Audience {
@@ -44,9 +46,9 @@ impl Audience {
     pub(crate) fn open(publisher: &Publisher) -> Rc<Audience> {
         let (notes, counters, last) = publisher.join();
         let config = Rc::new(publisher.config().clone());
-        let (seats, wanted) = Default::default();
+        let (seats, wanted, scratch) = Default::default();
         let last = RefCell::new(last);
-        let audience = Rc::new(Audience { config, counters, seats, wanted, last });
+        let audience = Rc::new(Audience { config, counters, seats, wanted, last, scratch });
         spawn_local(listen(Rc::downgrade(&audience), notes));
         audience
     }
@@ -122,9 +124,13 @@ impl Audience {
         number: u64,
         takes: impl Fn(Form) -> bool,
     ) {
+        let alone = self.seats.borrow().len() == 1;
         // No seat is given up meanwhile: nothing here runs what others have written.
         for seat in self.wanted.borrow().matching(subject).filter_map(Weak::upgrade) {
-            if takes(seat.form) && seat.offered.replace(number) != number {
+            if takes(seat.form)
+                && seat.offered.replace(number) != number
+                && !(alone && seat.send_at_once(publication, &mut self.scratch.borrow_mut()))
+            {
                 seat.offer(publication);
             }
         }

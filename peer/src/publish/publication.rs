@@ -99,11 +99,20 @@ impl Publication {
 
     /// All that a subscriber gets, as it goes out.
     pub(super) fn frame(&self, form: Form) -> &Bytes {
-        self.frames[form as usize].get_or_init(|| match form {
-            Form::Raw => self.websocket(None),
-            Form::Topical => self.websocket(Some(&self.topic)),
-            Form::ZeroMq => self.zeromq(),
+        self.frames[form as usize].get_or_init(|| {
+            let mut out = BytesMut::with_capacity(ws::frame::MAX_HEADER + self.len() + 1);
+            self.encode(form, &mut out);
+            out.freeze()
         })
+    }
+
+    /// Writes the same, for who is the only one to get it.
+    pub(super) fn encode(&self, form: Form, out: &mut BytesMut) {
+        match form {
+            Form::Raw => self.websocket(None, out),
+            Form::Topical => self.websocket(Some(&self.topic), out),
+            Form::ZeroMq => self.zeromq(out),
+        }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -113,25 +122,21 @@ impl Publication {
         }
     }
 
-    fn websocket(&self, topic: Option<&str>) -> Bytes {
+    fn websocket(&self, topic: Option<&str>, out: &mut BytesMut) {
         let data = self.bytes();
         let kind = if matches!(self.data, Data::Text(_)) { Kind::Text } else { Kind::Binary };
         let length = data.len() + topic.map_or(0, |topic| topic.len() + 1);
-        let mut out = BytesMut::with_capacity(ws::frame::MAX_HEADER + length);
-        ws::frame::write_message_header(&mut out, kind, length);
+        ws::frame::write_message_header(out, kind, length);
         if let Some(topic) = topic {
             out.put_slice(topic.as_bytes());
             out.put_u8(topics::END);
         }
         out.put_slice(data);
-        out.freeze()
     }
 
-    fn zeromq(&self) -> Bytes {
+    fn zeromq(&self, out: &mut BytesMut) {
         let (topic, data) = (self.topic.as_bytes(), self.bytes());
-        let mut out = BytesMut::new();
         let parts = [topic, data];
-        zmtp::frame::write_message(&mut out, &parts[usize::from(topic.is_empty())..]);
-        out.freeze()
+        zmtp::frame::write_message(out, &parts[usize::from(topic.is_empty())..]);
     }
 }

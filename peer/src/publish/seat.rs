@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::audience::Audience;
 use super::publication::{Form, Publication};
@@ -119,6 +119,19 @@ impl Seat {
             (true, false) => self.counters.listening.sub(1),
             _ => {}
         }
+    }
+
+    /// Sends a small message that it wants, and that nobody else gets, if there is room. Whether it has.
+    pub(super) fn send_at_once(&self, publication: &Publication, scratch: &mut BytesMut) -> bool {
+        let fits = publication.len() < HAND_OVER && self.has_room(publication.len());
+        if !fits || self.backlog_bytes.get() > 0 || self.overflown.get() || self.sealer.is_some() {
+            return false;
+        }
+        scratch.clear();
+        publication.encode(self.form, scratch);
+        self.counters.sent.add(1);
+        self.channel.write(scratch);
+        true
     }
 
     /// Sends a message that it wants, or keeps it for later, or drops one.
