@@ -52,9 +52,9 @@ impl Patience {
         self.wait = None;
     }
 
-    /// Bytes have come. To a request that has to come as a whole, they do not count.
+    /// Bytes have come. To a request, or a handshake, that has to come as a whole, they do not count.
     pub(super) fn renew_by_bytes(&mut self) {
-        if !matches!(self.wait, Some((Wait::Request, _))) {
+        if !matches!(self.wait, Some((Wait::Request | Wait::Handshake, _))) {
             self.wait = None;
         }
     }

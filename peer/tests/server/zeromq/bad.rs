@@ -184,3 +184,19 @@ fn a_peer_that_knows_no_ping_may_be_silent() {
         }
     });
 }
+
+#[test]
+fn a_handshake_that_comes_byte_by_byte_has_no_more_time() {
+    let config = Config { handshake_timeout: Duration::from_millis(200), ..Config::default() };
+    with(config, |rig| {
+        let mut client = Client::connect(rig.worker.addr());
+        let whole = hello("DEALER");
+        // All of it would take two seconds; no wait is as long as the time-out.
+        let in_vain = whole.iter().any(|byte| {
+            std::thread::sleep(Duration::from_millis(20));
+            client.stream.write_all(&[*byte]).is_err() || rig.worker.stats().malformed == 1
+        });
+        assert!(in_vain, "it was let through");
+        until("it is gone", || rig.worker.stats().connections == 0);
+    });
+}
