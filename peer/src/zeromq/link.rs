@@ -29,9 +29,6 @@ const LARGE: usize = 2 * 1024;
 /// Bytes of answers to PINGs that the other side may leave lying before it is not read from any more.
 const MAX_OWED: usize = 4096;
 
-/// Longest time to live that a PING can name.
-const MAX_TTL: Duration = Duration::from_millis(u16::MAX as u64 * 100);
-
 /// A connection after its handshake. It does not run by itself: whoever has it polls it.
 ///
 /// What is sent is encrypted when it is handed over and leaves in that order, however large it is; what is larger than there is
@@ -85,7 +82,7 @@ impl Link {
             owed: 0,
             heartbeat: Heartbeat::new(interval, config.ping_timeout, now()),
             interval,
-            ttl: if ttl <= MAX_TTL { ttl } else { Duration::ZERO },
+            ttl,
             promised: Duration::MAX,
             timer: None,
             ended: None,

@@ -35,9 +35,10 @@ pub(super) fn read_ping(data: &[u8]) -> Result<(Duration, &[u8]), Malformed> {
     Ok((Duration::from_millis(u64::from(u16::from_be_bytes(*ttl)) * 100), context))
 }
 
-/// A time to live in tenths of a second: never none, unless it is zero, and at most 6553.5 s.
+/// A time to live in tenths of a second: zero, which says nothing, if it is zero or more than can be said, 6553.5 s. A shorter one
+/// than was meant would have the other side give up too soon.
 pub(super) fn ttl(ttl: Duration) -> [u8; 2] {
-    u16::try_from(ttl.as_millis().div_ceil(100)).unwrap_or(u16::MAX).to_be_bytes()
+    u16::try_from(ttl.as_millis().div_ceil(100)).unwrap_or(0).to_be_bytes()
 }
 
 /// Reads the body of an ERROR: its reason. Nothing if it is another command.
@@ -47,4 +48,16 @@ pub(super) fn read_error(body: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     let Some(data) = data else { return Ok(None) };
     let (length, reason) = data.split_first().ok_or(Malformed::Error)?;
     if reason.len() == usize::from(*length) { Ok(Some(reason)) } else { Err(Malformed::Error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_is_told_in_full_or_not_at_all() {
+        let told = |millis| u16::from_be_bytes(ttl(Duration::from_millis(millis)));
+        assert_eq!([told(0), told(1), told(100), told(101)], [0, 1, 1, 2]);
+        assert_eq!([told(6_553_500), told(6_553_501), told(u64::MAX)], [u16::MAX, 0, 0]);
+    }
 }

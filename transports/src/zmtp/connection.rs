@@ -206,8 +206,8 @@ impl Connection {
         self.put(flags, &body, output)
     }
 
-    /// Asks for a sign of life, and to be given up if none goes out from here for `ttl` (in tenths of a second, up to 6553.5 s;
-    /// zero says nothing). Tells whether it was written: peers of 3.0 do not know it.
+    /// Asks for a sign of life, and to be given up if none goes out from here for `ttl` (in tenths of a second;
+    /// zero, or more than 6553.5 s, says nothing). Tells whether it was written: peers of 3.0 do not know it.
     ///
     /// # Errors
     /// [`Misuse::NotReady`].
